@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sandbox: one program in an address space of its own.
+ *
+ *   kvmsb_create -> kvmsb_run -> kvmsb_freeze -> kvmsb_fork -> kvmsb_vmcall,
+ *   kvmsb_request (http.h), kvmsb_reset -> ... -> kvmsb_destroy
+ *
+ * STATES, and what each function does in them:
+ *
+ *                 | new     | ready   | exited  | over    | master  | fork    | fork, over
+ *   --------------+---------+---------+---------+---------+---------+---------+-----------
+ *   run           | yes     | -EINVAL | -EINVAL | -EINVAL | -EINVAL | -EINVAL | -EINVAL
+ *   freeze        | -EINVAL | yes     | yes     | -ESRCH  | -EINVAL | -EINVAL | -EINVAL
+ *   fork          | -EINVAL | -EINVAL | -EINVAL | -EINVAL | yes     | -EINVAL | -EINVAL
+ *   vmcall        | -EINVAL | yes     | -ESRCH  | -ESRCH  | -EROFS  | yes     | -ESRCH
+ *   request       | -EINVAL | yes     | -ESRCH  | -ESRCH  | -EROFS  | yes     | -ESRCH
+ *   reset         | -EINVAL | -EINVAL | -EINVAL | -EINVAL | -EINVAL | yes     | yes
+ *   memory_write  | yes     | yes     | yes     | yes     | -EROFS  | yes     | yes
+ *   all others    | yes     | yes     | yes     | yes     | yes     | yes     | yes
+ *
+ * "ready": run ended with KVMSB_OUTCOME_READY. "exited": it ended with
+ * KVMSB_OUTCOME_EXITED; such a sandbox can be frozen (its memory is still
+ * what the program left there), but libc's exit handlers have then run.
+ * "over": a fault, a time-out, a limit. A fork that exits is over, too.
+ *
+ * -EBUSY: the sandbox is running: used from inside its own callback. Only
+ * kvmsb_memory_read(), kvmsb_symbol() and kvmsb_get_statistics() work there.
+ *
+ * -ECHILD: the calling process is not the one that created the sandbox but a
+ * fork(2) of it. Only kvmsb_destroy() works there; it frees the child's copy
+ * and leaves the parent's alone.
+ *
+ * THREADS: one sandbox is used by one thread at a time. Different sandboxes,
+ * forks of one master included, are used in parallel. kvmsb_fork() of one
+ * master is safe from several threads at once, as are the functions that only
+ * read it (symbol, describe, statistics).
+ *
+ * SIGNALS: time limits use a timer per borrowed virtual processor and a signal
+ * (SIGURG unless the options say otherwise). kvmsb_run(), kvmsb_vmcall() and
+ * kvmsb_request() leave that signal blocked in the calling thread, and open it
+ * only while a guest runs; all others are then as the thread had them when it
+ * first ran a guest of that program. A signal that comes in is handled as ever
+ * and the guest goes on. No handler is installed and no disposition changed.
+ *
+ * LIFETIMES: kvmsb_destroy() of a master with live forks is allowed: what they
+ * share lives until the last of them is gone.
+ */
+#ifndef KVMSANDBOX_SANDBOX_H
+#define KVMSANDBOX_SANDBOX_H
+
+#include "error.h"
+#include "policy.h"
+#include "result.h"
+#include "version.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kvmsb;
+
+/*
+ * How a guest's ring 3 reaches the host. The library probes once per process
+ * what this machine's KVM really does and chooses; a forced choice is for
+ * tests, and refused with -EOPNOTSUPP where the host cannot do it.
+ */
+enum kvmsb_entry {
+	KVMSB_ENTRY_AUTOMATIC = 0,
+	KVMSB_ENTRY_RING0,     /* SYSCALL enters a stub in ring 0 */
+	KVMSB_ENTRY_RING3,     /* SYSCALL stays in ring 3 and runs a stub there */
+	KVMSB_ENTRY_EXCEPTION, /* no exit from ring 3: all go through the exception handlers */
+};
+
+/* In-struct of kvmsb_create(). Everything it points to is copied. */
+struct kvmsb_options {
+	size_t size;
+
+	/* The program: a file's path, or `image` with `image_size` bytes of an ELF file. With
+	 * both, `image` is loaded and `path` names it (argv[0], AT_EXECFN). */
+	const char *path;
+	const void *image;
+	size_t image_size;
+
+	const char *const *arguments;   /* argv, NULL-terminated; NULL: { path } */
+	const char *const *environment; /* "NAME=value", NULL-terminated; NULL: empty */
+	const char *directory;          /* current directory the guest sees; NULL: "/" */
+
+	uint64_t memory_limit;      /* bytes of the program, page tables included; 0: 256 MiB */
+	uint64_t fork_memory_limit; /* private bytes of each fork; 0: 64 MiB */
+	uint64_t stack_size;        /* bytes of the main stack; 0: 4 MiB */
+	uint64_t total_fork_memory; /* private bytes of all forks together; 0: 16 GiB */
+
+	uint64_t run_timeout_ns;  /* time limit of kvmsb_run(); 0: 16 s */
+	uint64_t call_timeout_ns; /* time limit of calls and requests; 0: 8 s */
+	int32_t timeout_signal;   /* 0: SIGURG. Its disposition must be the default or to ignore */
+	uint32_t vcpu_limit;      /* virtual processors of this program; 0: 64; at most 128 */
+	enum kvmsb_entry entry;
+
+	struct kvmsb_stream standard_input;
+	struct kvmsb_stream standard_output;
+	struct kvmsb_stream standard_error;
+
+	const struct kvmsb_path_rule *paths; /* what it may read */
+	size_t path_count;
+
+	kvmsb_trace_function trace; /* NULL: no tracing */
+	void *trace_user;
+};
+#define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)
+
+/*
+ * Loads a program into a new sandbox. Nothing of it runs yet.
+ *
+ * sandbox: receives the handle, which kvmsb_destroy() frees.
+ * error: may be NULL; receives the detail of a failure.
+ *
+ * Returns 0, or
+ *  -EINVAL        an option is out of its range, or no program is given
+ *  -E2BIG         options->size has an unknown non-zero tail; or arguments and
+ *                 environment do not fit a quarter of the stack
+ *  -ENOENT, -EACCES and other errors of open(2) and read(2): of /dev/kvm, of the
+ *                 program or its interpreter (PT_INTERP); the detail says which
+ *  -ENOEXEC       the program is not one that can be loaded; the detail names
+ *                 the field of the ELF file
+ *  -EOPNOTSUPP    this kernel lacks something that is needed: the detail names it
+ *  -ENOMEM        the program does not fit its limit, or the host is out of memory
+ *  -EMFILE        no more descriptors
+ * Any thread.
+ */
+KVMSB_EXPORT int kvmsb_create(struct kvmsb **sandbox, const struct kvmsb_options *options,
+                              struct kvmsb_error *error);
+
+/*
+ * Runs main() until the program waits for requests, exits, faults, or its
+ * time (options.run_timeout_ns) is over.
+ *
+ * Returns 0 with result filled, or -EINVAL (already run), -EBUSY, -ECHILD,
+ * -ENOMEM, -EMFILE, -ETIMEDOUT (all virtual processors were busy for all of
+ * the time limit; nothing was run), -ECANCELED (destroyed by its own
+ * callback), or an error of KVM_RUN. State: new.
+ */
+KVMSB_EXPORT int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result);
+
+/*
+ * Freezes a sandbox that is ready (or has exited): it becomes a master, never
+ * runs again, and can be forked.
+ *
+ * Returns 0, -EINVAL (not in such a state), -ESRCH (over), -EBUSY, -ECHILD,
+ * -ENOMEM.
+ */
+KVMSB_EXPORT int kvmsb_freeze(struct kvmsb *sandbox);
+
+/*
+ * Makes a fork of a master: the same memory, shared until written.
+ *
+ * Returns 0, -EINVAL (not a master), -ECHILD, -ENOMEM (options.total_fork_memory
+ * or the host's memory is used up). error may be NULL.
+ */
+KVMSB_EXPORT int kvmsb_fork(struct kvmsb *master, struct kvmsb **fork, struct kvmsb_error *error);
+
+enum kvmsb_argument_kind {
+	KVMSB_ARGUMENT_VALUE = 0, /* `value`: an integer or a guest address */
+	KVMSB_ARGUMENT_IN,        /* `length` bytes at `input` are copied onto the call's stack, and their
+	                             address there is passed */
+	KVMSB_ARGUMENT_OUT,       /* room for `length` bytes (zeroed) is passed, and copied to `output` when
+	                             the call has ended */
+	KVMSB_ARGUMENT_INOUT,     /* both, with `output`: copied in, passed, copied back */
+	KVMSB_ARGUMENT_STRING,    /* as IN: the NUL-terminated string at `input` */
+};
+
+struct kvmsb_argument {
+	enum kvmsb_argument_kind kind;
+	uint64_t value;
+	const void *input;
+	void *output;
+	size_t length;
+};
+
+/* In-struct of kvmsb_vmcall(). */
+struct kvmsb_call {
+	size_t size;
+	const char *symbol; /* the function's name; NULL: `address` */
+	uint64_t address;
+	size_t argument_count; /* 0..6 */
+	struct kvmsb_argument arguments[6];
+	uint64_t timeout_ns; /* 0: options.call_timeout_ns */
+};
+#define KVMSB_CALL_INIT KVMSB_SIZED(struct kvmsb_call)
+
+/*
+ * Calls a function of the guest, by the System V x86-64 calling convention, on
+ * a fresh stack, with integer or pointer arguments in RDI, RSI, RDX, RCX, R8,
+ * R9. Vector and x87 registers are those of the master (of the ready sandbox).
+ *
+ * OUT and INOUT buffers are copied back when the outcome is RETURNED or
+ * HYPERCALL. A look-up by name costs time: take the address once with
+ * kvmsb_symbol().
+ *
+ * Returns 0 with result filled (the call may have faulted: that is an
+ * outcome), or
+ *  -EINVAL   wrong state; more than six arguments; NULL with a length
+ *  -ENOENT   no such symbol
+ *  -E2BIG    the buffers do not fit a half of the stack; unknown tail in `call`
+ *  -EROFS    a master: fork it
+ *  -ESRCH    it is over: reset it
+ *  -ETIMEDOUT   all virtual processors were busy for all of the time limit;
+ *            nothing was run
+ *  -ECANCELED   destroyed by its own callback
+ *  -EBUSY, -ECHILD, -ENOMEM, -EMFILE, an error of KVM_RUN
+ */
+KVMSB_EXPORT int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *call,
+                              struct kvmsb_result *result);
+
+/*
+ * Makes a fork what it was when it was created: memory, registers, files,
+ * everything. Responses (http.h) of before become invalid.
+ *
+ * Returns 0, -EINVAL (not a fork), -EBUSY, -ECHILD, -ENOMEM (the fork is then
+ * over and can be reset again or destroyed).
+ */
+KVMSB_EXPORT int kvmsb_reset(struct kvmsb *fork);
+
+/*
+ * Frees a sandbox. NULL is allowed. Inside its own callback it does nothing
+ * but mark: it is freed when the run ends, which then returns -ECANCELED.
+ */
+KVMSB_EXPORT void kvmsb_destroy(struct kvmsb *sandbox);
+
+/*
+ * Address of a function or an object of the program's own .symtab or .dynsym,
+ * relocated.
+ *
+ * Returns 0, -ENOENT, -ECHILD.
+ */
+KVMSB_EXPORT int kvmsb_symbol(const struct kvmsb *sandbox, const char *name, uint64_t *address);
+
+/*
+ * Copies between the host and the guest's memory as the guest itself could:
+ * reading needs a readable mapping, writing a writable one.
+ *
+ * Returns 0, -EFAULT (some of the range is not the guest's to use; what lies
+ * before it may have been copied), -EROFS (write to a master), -EBUSY (write
+ * from a callback), -ECHILD, -ENOMEM.
+ */
+KVMSB_EXPORT int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void *data,
+                                   size_t length);
+KVMSB_EXPORT int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data,
+                                    size_t length);
+
+/* Out-struct of kvmsb_get_statistics(). Counters start at kvmsb_create() or kvmsb_fork(). */
+struct kvmsb_statistics {
+	size_t size;
+	uint64_t calls;               /* kvmsb_run, kvmsb_vmcall, kvmsb_request */
+	uint64_t resets;
+	uint64_t kvm_runs;            /* KVM_RUN calls */
+	uint64_t system_calls;
+	uint64_t hypercalls;
+	uint64_t page_faults;         /* that reached the process */
+	uint64_t pages_private;       /* pages the fork holds private now */
+	uint64_t pages_copied;        /* made private since creation */
+	uint64_t pages_restored;      /* copied back by resets */
+	uint64_t machine_forks;       /* live forks of the program */
+	uint64_t machine_vcpus;       /* virtual processors of the program */
+	uint64_t machine_migrations;  /* a virtual processor taken over by another thread */
+	uint64_t machine_drains;      /* pending I/O drained before a virtual processor went on */
+	uint64_t machine_forced_flushes; /* TLB flushes forced at entry */
+	uint64_t machine_shadow_drops;   /* whole shadow dropped */
+	uint64_t machine_frame_drops;    /* translations of single frames dropped */
+	uint64_t machine_memory;      /* bytes of guest memory and page tables in use */
+};
+#define KVMSB_STATISTICS_INIT KVMSB_SIZED(struct kvmsb_statistics)
+
+/* Returns 0, -EINVAL (size), -ECHILD. */
+KVMSB_EXPORT int kvmsb_get_statistics(const struct kvmsb *sandbox,
+                                      struct kvmsb_statistics *statistics);
+
+/*
+ * One line of English about a result: outcome, and for a fault vector,
+ * address, RIP and the symbol there. Written like snprintf(3): at most length
+ * bytes with the NUL, and the full length is returned.
+ */
+KVMSB_EXPORT size_t kvmsb_describe(const struct kvmsb *sandbox, const struct kvmsb_result *result,
+                                   char *text, size_t length);
+
+/*
+ * Detail of the last failure (a function that returned below zero, or an
+ * outcome that has more to say); "" if there is none. The text belongs to the
+ * sandbox and lives until its next call.
+ */
+KVMSB_EXPORT const char *kvmsb_detail(const struct kvmsb *sandbox);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
