@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All code of ours that runs inside a guest: the kernel text (ring 0) and the
+ * entry text (ring 3). Both are position-independent and are copied from the
+ * library's read-only data into guest pages; .org and layout.h fix every
+ * label's place, so a mismatch does not assemble.
+ *
+ * On some hosts ring 0 is emulated, at 0.75 us an instruction: keep the kernel
+ * text to a few plain instructions. No stack is ever written by it.
+ */
+#include "layout.h"
+
+	.section .rodata, "a", @progbits
+	.balign 64
+
+	.globl guest_kernel_text
+	.hidden guest_kernel_text
+guest_kernel_text:
+
+/*
+ * LSTAR where SYSCALL enters ring 0. In: as SYSCALL leaves it (RAX number,
+ * arguments in RDI RSI RDX R10 R8 R9, RCX return address, R11 flags, the
+ * user's RSP). Clobbers nothing; RAX is set by the host. Leaves by SYSRET.
+ */
+	.org guest_kernel_text + LAYOUT_KERNEL_SYSCALL, 0xcc
+	outl	%eax, $PORT_SYSCALL_RING0
+	sysretq
+
+/*
+ * One handler for each vector, on the interrupt stack with the processor's
+ * frame at its end. The host lifts the frame off and never comes back here;
+ * HLT stops a processor that would run on.
+ */
+	.set	vector, 0
+	.rept	32
+	.org guest_kernel_text + LAYOUT_KERNEL_EXCEPTIONS + vector * LAYOUT_KERNEL_EXCEPTION_STRIDE, 0xcc
+	outl	%eax, $PORT_EXCEPTION
+	hlt
+	.set	vector, vector + 1
+	.endr
+	.org guest_kernel_text + LAYOUT_KERNEL_TEXT_SIZE, 0xcc
+
+	.balign 64
+	.globl guest_entry_text
+	.hidden guest_entry_text
+guest_entry_text:
+
+/*
+ * LSTAR where SYSCALL stays in ring 3. In and out as above; RCX and R11 are
+ * SYSCALL's to clobber.
+ */
+	.org guest_entry_text + LAYOUT_ENTRY_SYSCALL, 0xcc
+	outl	%eax, $PORT_SYSCALL_RING3
+	jmp	*%rcx
+
+/*
+ * Begins a call of a guest function. In: EDX:EAX all ones, R10 the third
+ * argument, R11 the function, RSP the call's stack with the return address
+ * on it, the other arguments in place. Loads the master's x87 and vector
+ * state, all of XCR0. Out: RDX the argument, RAX, R10, R11 zero but for the
+ * target. Leaves by a jump.
+ */
+	.org guest_entry_text + LAYOUT_ENTRY_CALL, 0xcc
+	xrstor64 guest_entry_text + (LAYOUT_ENTRY_XSAVE - LAYOUT_ENTRY_TEXT)(%rip)
+	movq	%r10, %rdx
+	xorl	%eax, %eax
+	xorl	%r10d, %r10d
+	jmp	*%r11
+
+/*
+ * Where a called function returns to. In: RAX, RDX its value. Out: RDI, RDX,
+ * EAX the number of the hypercall that ends a call. The host does not come
+ * back; the trap is for a guest that jumps here.
+ */
+	.org guest_entry_text + LAYOUT_ENTRY_RETURN, 0xcc
+	movq	%rax, %rdi
+	movl	$HYPERCALL_RETURN, %eax
+	.org guest_entry_text + LAYOUT_ENTRY_RETURN_OUT, 0xcc
+	outl	%eax, $PORT_HYPERCALL
+	ud2
+	.org guest_entry_text + LAYOUT_ENTRY_TEXT_SIZE, 0xcc
+
+	.section .note.GNU-stack, "", @progbits

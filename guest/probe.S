@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What lib/probe.c runs in ring 3 to see how this host's KVM behaves. Copied
+ * into a guest page like kernel.S.
+ */
+#include "layout.h"
+
+	.section .rodata, "a", @progbits
+	.balign 64
+	.globl guest_probe_text
+	.hidden guest_probe_text
+guest_probe_text:
+
+/* Does OUT in ring 3 exit? */
+	.org guest_probe_text + LAYOUT_PROBE_OUT, 0xcc
+	outl	%eax, $PORT_HYPERCALL
+	ud2
+
+/* Where does SYSCALL go? Clobbers RCX, R11. */
+	.org guest_probe_text + LAYOUT_PROBE_SYSCALL, 0xcc
+	syscall
+	ud2
+
+/* What does this space show at RDI? Out: RAX. */
+	.org guest_probe_text + LAYOUT_PROBE_READ, 0xcc
+	movq	(%rdi), %rax
+	outl	%eax, $PORT_HYPERCALL
+	ud2
+	.org guest_probe_text + LAYOUT_PROBE_TEXT_SIZE, 0xcc
+
+	.section .note.GNU-stack, "", @progbits

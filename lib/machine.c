@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine: VM, kernel pages, lending of vCPUs; see machine.h. */
+#include "machine.h"
+
+#include "error.h"
+#include "guest_code.h"
+#include "kvm.h"
+#include "segments.h"
+#include "space.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+uint64_t machine_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static pid_t this_thread(void)
+{
+	static _Thread_local pid_t thread;
+
+	if (thread == 0)
+		thread = gettid();
+	return thread;
+}
+
+/* Kernel pages: frames of nobody, in tables that are never stale (only additions are made). */
+
+static int kernel_table_allocate(void *context, gpa_t *table)
+{
+	struct machine *machine = context;
+
+	return memory_table_allocate(&machine->memory, 0, table);
+}
+
+static void kernel_table_release(void *context, gpa_t table)
+{
+	struct machine *machine = context;
+
+	memory_table_free(&machine->memory, table);
+}
+
+static uint64_t *kernel_table_entries(void *context, gpa_t table)
+{
+	struct machine *machine = context;
+
+	return memory_table(&machine->memory, table);
+}
+
+static bool kernel_leaf_allowed(void *context, gpa_t frame, uint64_t length)
+{
+	struct machine *machine = context;
+
+	return memory_is_data(&machine->memory, frame, length);
+}
+
+static const struct pagetable_ops kernel_table_ops = {
+	.allocate = kernel_table_allocate,
+	.release = kernel_table_release,
+	.entries = kernel_table_entries,
+	.leaf_allowed = kernel_leaf_allowed,
+};
+
+/* Pages in a row, at va; they are the first frames of the machine, so their host memory is in a row. */
+static int map_kernel_pages(struct machine *machine, uint64_t va, unsigned count, uint32_t flags,
+                            uint8_t **host)
+{
+	for (unsigned i = 0; i < count; i++) {
+		gpa_t frame;
+		int result = memory_frame_allocate(&machine->memory, 0, &frame);
+
+		if (result == 0)
+			result = pagetable_map(&machine->kernel_table, gva(va + i * PAGE_SIZE), frame,
+			                       PAGE_SIZE, flags);
+		if (result < 0)
+			return result;
+		if (i == 0)
+			*host = memory_data(&machine->memory, frame);
+	}
+	return 0;
+}
+
+/* An XSAVE image in which every component is in its initial state, SDM 1 13.6. */
+static void write_initial_state(uint8_t *image)
+{
+	const uint32_t mxcsr = 0x1f80;
+	const uint16_t fcw = 0x37f;
+
+	memset(image, 0, LAYOUT_ENTRY_XSAVE_PAGES * PAGE_SIZE);
+	memcpy(image, &fcw, sizeof(fcw));
+	memcpy(image + 24, &mxcsr, sizeof(mxcsr));
+}
+
+static int build_kernel(struct machine *machine)
+{
+	uint8_t *text = NULL, *gdt = NULL, *idt = NULL, *entry_text = NULL, *entry_data = NULL;
+	const struct {
+		uint64_t va;
+		unsigned pages;
+		uint32_t flags;
+		uint8_t **host;
+	} parts[] = {
+		{LAYOUT_KERNEL_TEXT, 1, MAPPING_EXECUTE, &text},
+		{LAYOUT_KERNEL_GDT, 1, 0, &gdt},
+		{LAYOUT_KERNEL_IDT, 1, 0, &idt},
+		{LAYOUT_KERNEL_VCPU, 2 * machine->vcpu_limit, MAPPING_WRITE, &machine->vcpu_pages},
+		{LAYOUT_ENTRY_TEXT, 1, MAPPING_USER | MAPPING_EXECUTE, &entry_text},
+		{LAYOUT_ENTRY_DATA, 1, MAPPING_USER, &entry_data},
+		{LAYOUT_ENTRY_XSAVE, LAYOUT_ENTRY_XSAVE_PAGES, MAPPING_USER, &machine->state_image},
+	};
+	int result = pagetable_create(&machine->kernel_table, &kernel_table_ops, machine);
+
+	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(parts); i++)
+		result = map_kernel_pages(machine, parts[i].va, parts[i].pages, parts[i].flags,
+		                          parts[i].host);
+	if (result < 0)
+		return result;
+	memcpy(text, guest_kernel_text, LAYOUT_KERNEL_TEXT_SIZE);
+	memcpy(entry_text, guest_entry_text, LAYOUT_ENTRY_TEXT_SIZE);
+	segments_write_gdt(gdt);
+	segments_write_idt(idt);
+	write_initial_state(machine->state_image);
+	return 0;
+}
+
+static int make_alive_page(struct machine *machine)
+{
+	uint32_t *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	machine->alive = page;
+	if (madvise(page, PAGE_SIZE, MADV_WIPEONFORK) < 0)
+		return -errno;
+	*page = 1;
+	return 0;
+}
+
+static int make_locks(struct machine *machine)
+{
+	pthread_condattr_t clock;
+	int result = pthread_condattr_init(&clock);
+
+	if (result != 0)
+		return -result;
+	/* None of these fails with default attributes on Linux. */
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&machine->vcpu_idle, &clock);
+	pthread_condattr_destroy(&clock);
+	pthread_mutex_init(&machine->lock, NULL);
+	pthread_mutex_init(&machine->drop_lock, NULL);
+	return 0;
+}
+
+static int open_vm(struct machine *machine, struct kvmsb_error *error)
+{
+	machine->kvm = kvm_open(error);
+	if (machine->kvm < 0)
+		return machine->kvm;
+	machine->vm = kvm_vm_create(machine->kvm, error);
+	return machine->vm < 0 ? machine->vm : 0;
+}
+
+static int build(struct machine *machine, const struct machine_limits *limits, struct kvmsb_error *error)
+{
+	int result = probe_host(&machine->host, error);
+
+	if (result == 0)
+		result = probe_choose_entry(machine->host, limits->entry, &machine->entry, error);
+	if (result == 0)
+		result = open_vm(machine, error);
+	if (result < 0)
+		return result;
+	result = make_alive_page(machine);
+	if (result == 0)
+		result = memory_init(&machine->memory, machine->vm, limits->data_bytes,
+		                     limits->table_bytes, machine->host->features.physical_bits);
+	if (result < 0)
+		return error_set(error, result, "guest memory of %llu MiB: %s",
+		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
+	machine->memory.shadow = machine->host->shadow_paging;
+	result = build_kernel(machine);
+	return result < 0 ? error_set(error, result, "the guest's kernel pages: %s", strerror(-result)) : 0;
+}
+
+int machine_create(struct machine **out, const struct machine_limits *limits, struct kvmsb_error *error)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+	int result;
+
+	if (machine == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	machine->references = 1;
+	machine->kvm = machine->vm = -1;
+	machine->vcpu_limit = limits->vcpu_limit;
+	machine->timeout_signal = limits->timeout_signal;
+	machine->next_serial = 1;
+	result = make_locks(machine);
+	if (result < 0) {
+		free(machine);
+		return error_set(error, result, "%s", strerror(-result));
+	}
+	result = build(machine, limits, error);
+	if (result < 0) {
+		machine_release(machine);
+		return result;
+	}
+	*out = machine;
+	return 0;
+}
+
+struct machine *machine_reference(struct machine *machine)
+{
+	machine->references++;
+	return machine;
+}
+
+void machine_release(struct machine *machine)
+{
+	bool ours;
+
+	if (machine == NULL || --machine->references > 0)
+		return;
+	ours = machine->alive != NULL && machine_is_ours(machine);
+	space_free_idle(machine);
+	for (unsigned i = 0; i < machine->vcpu_count; i++) {
+		vcpu_destroy(machine->vcpus[i]);
+		free(machine->vcpus[i]);
+	}
+	if (machine->vm >= 0)
+		close(machine->vm);
+	if (machine->kvm >= 0)
+		close(machine->kvm);
+	memory_destroy(&machine->memory, ours);
+	if (machine->alive != NULL)
+		munmap((void *)(uintptr_t)machine->alive, PAGE_SIZE);
+	pthread_cond_destroy(&machine->vcpu_idle);
+	pthread_mutex_destroy(&machine->lock);
+	pthread_mutex_destroy(&machine->drop_lock);
+	free(machine);
+}
+
+/* Lending. All of these hold the lock. */
+
+static int make_vcpu(struct machine *machine, struct vcpu **out)
+{
+	struct vcpu *vcpu = malloc(sizeof(*vcpu));
+	int result;
+
+	if (vcpu == NULL)
+		return -ENOMEM;
+	result = vcpu_create(vcpu, machine, machine->vcpu_count);
+	if (result < 0) {
+		free(vcpu);
+		return result;
+	}
+	machine->vcpus[machine->vcpu_count++] = vcpu;
+	*out = vcpu;
+	return 0;
+}
+
+static struct vcpu *find_idle(struct machine *machine, pid_t thread, bool any)
+{
+	for (unsigned i = 0; i < machine->vcpu_count; i++) {
+		struct vcpu *vcpu = machine->vcpus[i];
+
+		if (!vcpu->busy && !vcpu->broken && (any || vcpu->thread == thread))
+			return vcpu;
+	}
+	return NULL;
+}
+
+/* NULL without an error: all are busy. */
+static int find_vcpu(struct machine *machine, const struct vcpu_context *context, struct vcpu **vcpu)
+{
+	int result = 0;
+
+	*vcpu = context->home != NULL && context->home->resident == context && !context->home->busy
+	                ? context->home
+	                : find_idle(machine, this_thread(), false);
+	if (*vcpu == NULL && machine->vcpu_count < machine->vcpu_limit)
+		result = make_vcpu(machine, vcpu);
+	/* One that cannot be made is no reason to fail while another can be had. */
+	if (*vcpu == NULL)
+		*vcpu = find_idle(machine, this_thread(), true);
+	return *vcpu == NULL && machine->vcpu_count == 0 ? result : 0;
+}
+
+static int take(struct vcpu *vcpu, const struct vcpu_context *context)
+{
+	int result = 0;
+
+	if (vcpu->resident != NULL && vcpu->resident != context)
+		result = vcpu_evict(vcpu);
+	if (result == 0 && vcpu->thread != this_thread()) {
+		if (vcpu->thread != 0)
+			vcpu->machine->statistics.migrations++;
+		result = vcpu_adopt(vcpu, this_thread());
+	}
+	if (result < 0)
+		return result;
+	vcpu->resident = NULL;
+	vcpu->busy = true;
+	return 0;
+}
+
+int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, uint64_t deadline,
+                         struct vcpu **vcpu)
+{
+	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+	                               .tv_nsec = (long)(deadline % 1000000000u)};
+	int result;
+
+	pthread_mutex_lock(&machine->lock);
+	for (;;) {
+		result = find_vcpu(machine, context, vcpu);
+		if (result < 0 || *vcpu != NULL)
+			break;
+		if (pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) == ETIMEDOUT) {
+			result = -ETIMEDOUT;
+			break;
+		}
+	}
+	if (result == 0)
+		result = take(*vcpu, context);
+	pthread_mutex_unlock(&machine->lock);
+	return result;
+}
+
+void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
+{
+	struct machine *machine = vcpu->machine;
+
+	pthread_mutex_lock(&machine->lock);
+	vcpu->busy = false;
+	vcpu->resident = suspended;
+	pthread_cond_signal(&machine->vcpu_idle);
+	pthread_mutex_unlock(&machine->lock);
+}

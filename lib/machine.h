@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine: one KVM VM with its memory, its kernel pages and its vCPUs. A
+ * master and all its forks live in one machine; programs never share one.
+ *
+ * Reference counted: every sandbox holds one reference. Functions may be
+ * called from any thread of the process that created it.
+ */
+#ifndef KVMSB_MACHINE_H
+#define KVMSB_MACHINE_H
+
+#include "address.h"
+#include "layout.h"
+#include "memory.h"
+#include "pagetable.h"
+#include "probe.h"
+#include "vcpu.h"
+
+#include <kvmsandbox/error.h>
+#include <kvmsandbox/sandbox.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct space;
+
+struct machine_statistics {
+	_Atomic uint64_t forks; /* live */
+	_Atomic uint64_t migrations;
+	_Atomic uint64_t drains;
+	_Atomic uint64_t forced_flushes;
+	_Atomic uint64_t shadow_drops;
+	_Atomic uint64_t frame_drops;
+};
+
+struct machine {
+	_Atomic uint32_t references;
+	int kvm;
+	int vm;
+	const struct host_behaviour *host;
+	enum kvmsb_entry entry;    /* chosen; never AUTOMATIC */
+	const uint32_t *alive;     /* 1; wiped in a forked child (MADV_WIPEONFORK) */
+	struct memory memory;
+	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
+	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
+	uint8_t *state_image;      /* host's view of LAYOUT_ENTRY_XSAVE */
+	int timeout_signal;
+
+	pthread_mutex_t drop_lock; /* one shadow drop at a time (invalidate.h) */
+	pthread_mutex_t lock;      /* of what follows */
+	pthread_cond_t vcpu_idle;
+	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM];
+	unsigned vcpu_count, vcpu_limit;
+	unsigned long next_vcpu_id; /* KVM takes each once, also for one that was given up */
+	struct space *idle_spaces; /* of destroyed forks, restored: last in, first out */
+	unsigned idle_space_count;
+
+	_Atomic uint32_t next_serial;
+	struct machine_statistics statistics;
+};
+
+/* What machine_create() needs to know; all set. */
+struct machine_limits {
+	uint64_t data_bytes, table_bytes; /* guest memory, page tables: address space to reserve */
+	unsigned vcpu_limit;
+	int timeout_signal;
+	enum kvmsb_entry entry;
+};
+
+/* Returns 0 with one reference, or -errno with error's detail. */
+int machine_create(struct machine **machine, const struct machine_limits *limits,
+                   struct kvmsb_error *error);
+struct machine *machine_reference(struct machine *machine);
+void machine_release(struct machine *machine); /* NULL is allowed */
+
+/* Whether the calling process is the one that created it, and no fork(2) of that one. */
+static inline bool machine_is_ours(const struct machine *machine)
+{
+	return *(const volatile uint32_t *)machine->alive != 0;
+}
+
+/*
+ * Lends a vCPU to the calling thread until machine_vcpu_release(): the one
+ * that holds the context's state if that is idle, else the thread's own, else
+ * a new one, else any other. Waits until `deadline` (CLOCK_MONOTONIC ns) while
+ * all are busy.
+ * Returns 0, -ETIMEDOUT, or -errno of making, adopting or evicting one.
+ */
+int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, uint64_t deadline,
+                         struct vcpu **vcpu);
+
+/* suspended: the context goes on later, and its x87 and vector state must be kept; else NULL. */
+void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended);
+
+/* The two pages (TSS, interrupt stack) of vCPU `index`. */
+static inline uint8_t *machine_vcpu_pages(const struct machine *machine, unsigned index)
+{
+	return machine->vcpu_pages + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE;
+}
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t machine_clock(void);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest-physical memory of a machine: two windows of frames, one for data and
+ * one for page tables, each one host reservation that grows slot by slot.
+ *
+ * Every frame has exactly one owner: a space (by its serial), the kernel
+ * pages (serial 0 of the machine), or the free list. A data frame is handed
+ * out zeroed, and freed frames have lost every translation before they are
+ * handed out again (MADV_DONTNEED reaches the host's MMU notifiers). A table
+ * frame that is freed on a host with shadow paging waits in quarantine until
+ * the shadow is dropped (invalidate.h).
+ *
+ * Host pointers into frames are valid as long as the machine lives; only the
+ * process that created the machine may follow them. All functions may be
+ * called from any thread.
+ */
+#ifndef KVMSB_MEMORY_H
+#define KVMSB_MEMORY_H
+
+#include "address.h"
+#include "util.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAME_NONE UINT32_MAX
+
+/* Slot 0 is the one that invalidate.h adds and deletes. */
+#define MEMORY_FIRST_SLOT 1u
+
+/* What a data frame of a space is for; kept beside the frames, not in them. */
+struct frame {
+	uint64_t va;     /* where its space maps it */
+	uint64_t source; /* gpa of the master's page it is a copy of; 0: zero page */
+	uint32_t previous, next; /* in its space's list; FRAME_NONE at the ends */
+	uint32_t owner;  /* serial of its space; 0: nobody's or the kernel's */
+	uint32_t flags;  /* FRAME_* */
+};
+
+/* Restoring its contents is not enough: its content came from elsewhere (a file). */
+#define FRAME_UNRESTORABLE 1u
+
+struct memory_window {
+	uint8_t *host;      /* start of the reservation */
+	uint64_t base;      /* its gpa */
+	uint64_t reserved;  /* bytes */
+	_Atomic uint64_t committed; /* bytes with a memory slot, from the start; only grows */
+	uint64_t used;      /* bytes handed out at least once */
+	uint32_t *free;     /* stack of free frame numbers, room for all committed ones */
+	uint32_t free_count;
+	uint64_t growth;    /* bytes of the next slot */
+};
+
+struct memory {
+	int vm;
+	pthread_mutex_t lock;
+	struct memory_window data;
+	struct memory_window tables;
+	struct frame *frames;  /* of the data window; reserved, not committed */
+	uint64_t *table_epochs; /* of the tables window: see space.h */
+	uint32_t *quarantine;  /* table frames that wait for a shadow drop */
+	uint32_t quarantine_count;
+	uint32_t next_slot;
+	bool initialised;
+	bool shadow;           /* the host keeps shadow page tables */
+	uint64_t frames_in_use, tables_in_use;
+};
+
+/*
+ * vm: the KVM VM. data_bytes, tables_bytes: address space to reserve (rounded
+ * up to 2 MiB). physical_bits: the guest's MAXPHYADDR. Returns 0, -ENOMEM, or
+ * -EINVAL when the windows do not fit the guest's physical address space.
+ */
+int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tables_bytes,
+                unsigned physical_bits);
+
+/* in_parent: false in a forked child, which must not touch the reservations. */
+void memory_destroy(struct memory *memory, bool in_parent);
+
+/* A zeroed data frame. Returns 0, -ENOMEM, or an error of the new memory slot. */
+int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame);
+
+/* Frees data frames; their contents and all translations to them are dropped. */
+void memory_frame_free(struct memory *memory, gpa_t frame);
+
+/* A zeroed table frame. epoch is kept with it: when it was made, see space.h. */
+int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);
+void memory_table_free(struct memory *memory, gpa_t table);
+uint64_t memory_table_epoch(const struct memory *memory, gpa_t table);
+
+/* How many table frames wait; the shadow was dropped: the first `count` of them are free. */
+uint32_t memory_quarantined(struct memory *memory);
+void memory_quarantine_release(struct memory *memory, uint32_t count);
+
+/* Host pointer to a frame, NULL when gpa is in no committed window. */
+void *memory_data(const struct memory *memory, gpa_t frame);
+uint64_t *memory_table(const struct memory *memory, gpa_t table);
+
+static inline bool memory_is_data(const struct memory *memory, gpa_t frame, uint64_t length)
+{
+	uint64_t offset = frame.value - memory->data.base;
+
+	return range_within(offset, length, memory->data.committed);
+}
+
+static inline struct frame *memory_frame(const struct memory *memory, gpa_t frame)
+{
+	return &memory->frames[(frame.value - memory->data.base) >> PAGE_SHIFT];
+}
+
+#endif

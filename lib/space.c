@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces; see space.h. */
+#include "space.h"
+
+#include "invalidate.h"
+#include "layout.h"
+#include "machine.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A destroyed fork is kept for the next one unless it holds more frames than this. */
+#define IDLE_FRAMES 64u
+#define IDLE_SPACES 1024u
+
+/* Operations of the page-table builder; the context is the space. */
+
+static bool within_limit(const struct space *space, uint64_t pages)
+{
+	uint64_t used = space->frame_count + space->table_count;
+
+	return range_within(used, pages, space->page_limit);
+}
+
+static int table_allocate(void *context, gpa_t *table)
+{
+	struct space *space = context;
+	struct memory *memory = &space->machine->memory;
+	int result;
+
+	if (!within_limit(space, 1))
+		return -ENOMEM;
+	result = memory_table_allocate(memory, space->epoch, table);
+	/* Some may only wait for the shadow to be dropped. */
+	if (result < 0 && memory_quarantined(memory) > 0 && invalidate_everything(space->machine) == 0)
+		result = memory_table_allocate(memory, space->epoch, table);
+	if (result == 0)
+		space->table_count++;
+	return result;
+}
+
+static void table_release(void *context, gpa_t table)
+{
+	struct space *space = context;
+
+	space->table_count--;
+	memory_table_free(&space->machine->memory, table);
+}
+
+static uint64_t *table_entries(void *context, gpa_t table)
+{
+	const struct space *space = context;
+
+	return memory_table(&space->machine->memory, table);
+}
+
+static bool leaf_allowed(void *context, gpa_t frame, uint64_t length)
+{
+	const struct space *space = context;
+
+	return memory_is_data(&space->machine->memory, frame, length);
+}
+
+static bool table_stale(void *context, gpa_t table)
+{
+	const struct space *space = context;
+
+	return memory_table_epoch(&space->machine->memory, table) != space->epoch;
+}
+
+static const struct pagetable_ops walked_ops = {
+	.allocate = table_allocate,
+	.release = table_release,
+	.entries = table_entries,
+	.leaf_allowed = leaf_allowed,
+};
+
+static const struct pagetable_ops shadowed_ops = {
+	.allocate = table_allocate,
+	.release = table_release,
+	.entries = table_entries,
+	.leaf_allowed = leaf_allowed,
+	.stale = table_stale,
+};
+
+/* Own frames, in a list through their descriptors. */
+
+static struct frame *frame_at(const struct space *space, uint32_t number)
+{
+	return &space->machine->memory.frames[number];
+}
+
+static uint32_t number_of(const struct space *space, gpa_t frame)
+{
+	return (uint32_t)(memory_frame(&space->machine->memory, frame) - space->machine->memory.frames);
+}
+
+static gpa_t address_of(const struct space *space, uint32_t number)
+{
+	return gpa(space->machine->memory.data.base + ((uint64_t)number << PAGE_SHIFT));
+}
+
+static bool owns(const struct space *space, gpa_t frame)
+{
+	return memory_frame(&space->machine->memory, frame)->owner == space->serial;
+}
+
+static int take_frame(struct space *space, gva_t va, gpa_t source, gpa_t *frame)
+{
+	struct frame *taken;
+	int result;
+
+	if (!within_limit(space, 1))
+		return -ENOMEM;
+	result = memory_frame_allocate(&space->machine->memory, space->serial, frame);
+	if (result < 0)
+		return result;
+	taken = memory_frame(&space->machine->memory, *frame);
+	taken->va = va.value;
+	taken->source = source.value;
+	taken->next = space->first_frame;
+	if (space->first_frame != FRAME_NONE)
+		frame_at(space, space->first_frame)->previous = number_of(space, *frame);
+	space->first_frame = number_of(space, *frame);
+	space->frame_count++;
+	return 0;
+}
+
+static void free_frame(struct space *space, gpa_t frame)
+{
+	struct frame *leaving = memory_frame(&space->machine->memory, frame);
+
+	if (leaving->previous != FRAME_NONE)
+		frame_at(space, leaving->previous)->next = leaving->next;
+	else
+		space->first_frame = leaving->next;
+	if (leaving->next != FRAME_NONE)
+		frame_at(space, leaving->next)->previous = leaving->previous;
+	space->frame_count--;
+	memory_frame_free(&space->machine->memory, frame);
+}
+
+static uint32_t leaf_flags(unsigned protection)
+{
+	uint32_t flags = protection != 0 ? MAPPING_USER : 0;
+
+	if ((protection & SPACE_WRITE) != 0)
+		flags |= MAPPING_WRITE;
+	if ((protection & SPACE_EXECUTE) != 0)
+		flags |= MAPPING_EXECUTE;
+	return flags;
+}
+
+static unsigned protection_of(const struct mapping *mapping)
+{
+	unsigned protection = 0;
+
+	if ((mapping->flags & MAPPING_USER) == 0)
+		return 0;
+	protection = SPACE_READ;
+	if ((mapping->flags & (MAPPING_WRITE | MAPPING_COPY_ON_WRITE)) != 0)
+		protection |= SPACE_WRITE;
+	if ((mapping->flags & MAPPING_EXECUTE) != 0)
+		protection |= SPACE_EXECUTE;
+	return protection;
+}
+
+/* Creation and destruction. */
+
+static struct space *space_new(struct machine *machine, uint64_t page_limit)
+{
+	struct space *space = calloc(1, sizeof(*space));
+
+	if (space == NULL)
+		return NULL;
+	space->machine = machine;
+	space->serial = machine->next_serial++;
+	space->first_frame = FRAME_NONE;
+	space->page_limit = page_limit;
+	return space;
+}
+
+static const struct pagetable_ops *ops_of(const struct machine *machine)
+{
+	return machine->host->shadow_paging ? &shadowed_ops : &walked_ops;
+}
+
+int space_create(struct space **out, struct machine *machine, uint64_t page_limit)
+{
+	const unsigned windows[] = {LAYOUT_ENTRY_INDEX, LAYOUT_KERNEL_INDEX};
+	struct space *space = space_new(machine, page_limit);
+	int result;
+
+	if (space == NULL)
+		return -ENOMEM;
+	result = pagetable_create(&space->table, ops_of(machine), space);
+	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(windows); i++)
+		result = pagetable_set_root_entry(&space->table, windows[i],
+		                                  pagetable_root_entry(&machine->kernel_table, windows[i]));
+	if (result < 0) {
+		space_destroy(space);
+		return result;
+	}
+	*out = space;
+	return 0;
+}
+
+int space_freeze(struct space *space)
+{
+	int result = pagetable_freeze(&space->table);
+
+	/* It never runs again, but its tables live on in forks: leave no writable shadow of them. */
+	return result < 0 ? result : invalidate_everything(space->machine);
+}
+
+static void free_frames(struct space *space)
+{
+	while (space->first_frame != FRAME_NONE)
+		free_frame(space, address_of(space, space->first_frame));
+}
+
+static void drop_tables(struct space *space)
+{
+	/* Generations never repeat: a vCPU may remember one of these. */
+	space->generation += space->table.generation + 1;
+	pagetable_destroy(&space->table);
+}
+
+/* A fork's tables, from nothing: all is the master's, but the path to `prepare`. */
+static int build_fork(struct space *space, gva_t prepare)
+{
+	int result = pagetable_share(&space->master->table, &space->table, space);
+
+	if (result < 0)
+		return result;
+	space->entered = false;
+	space->rebuild = false;
+	return pagetable_own_path(&space->table, prepare);
+}
+
+static struct space *take_idle(struct machine *machine)
+{
+	struct space *space;
+
+	pthread_mutex_lock(&machine->lock);
+	space = machine->idle_spaces;
+	if (space != NULL) {
+		machine->idle_spaces = space->next_idle;
+		machine->idle_space_count--;
+	}
+	pthread_mutex_unlock(&machine->lock);
+	return space;
+}
+
+int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare)
+{
+	struct space *space = take_idle(master->machine);
+	int result = 0;
+
+	if (space == NULL) {
+		space = space_new(master->machine, page_limit);
+		if (space == NULL)
+			return -ENOMEM;
+		space->master = master;
+		result = build_fork(space, prepare);
+	}
+	if (result < 0) {
+		free_frames(space);
+		drop_tables(space);
+		free(space);
+		return result;
+	}
+	space->copied = space->restored = 0;
+	*fork = space;
+	return 0;
+}
+
+static void restore_frames(struct space *space)
+{
+	struct memory *memory = &space->machine->memory;
+
+	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
+		const struct frame *frame = frame_at(space, number);
+		void *page = memory_data(memory, address_of(space, number));
+
+		if (frame->source != 0)
+			memcpy(page, memory_data(memory, gpa(frame->source)), PAGE_SIZE);
+		else
+			memset(page, 0, PAGE_SIZE);
+		number = frame->next;
+	}
+	space->restored += space->frame_count;
+}
+
+int space_reset(struct space *space, gva_t prepare)
+{
+	int result;
+
+	if (!space->rebuild) {
+		restore_frames(space);
+		return 0;
+	}
+	free_frames(space);
+	drop_tables(space);
+	invalidate_when_due(space->machine);
+	result = build_fork(space, prepare);
+	if (result < 0)
+		space->rebuild = true;
+	return result;
+}
+
+/* A fork that only wrote is as good as new once its contents are restored. */
+static bool keep_idle(struct space *space)
+{
+	struct machine *machine = space->machine;
+	bool kept = false;
+
+	if (space->master == NULL || space->rebuild || space->frame_count > IDLE_FRAMES)
+		return false;
+	restore_frames(space);
+	pthread_mutex_lock(&machine->lock);
+	if (machine->idle_space_count < IDLE_SPACES) {
+		space->next_idle = machine->idle_spaces;
+		machine->idle_spaces = space;
+		machine->idle_space_count++;
+		kept = true;
+	}
+	pthread_mutex_unlock(&machine->lock);
+	return kept;
+}
+
+void space_destroy(struct space *space)
+{
+	if (space == NULL)
+		return;
+	/*
+	 * A master goes last, and all of the machine's memory with it. In a forked
+	 * child the memory is not there: only what is the child's is freed.
+	 */
+	if (space->master != NULL && machine_is_ours(space->machine)) {
+		if (keep_idle(space))
+			return;
+		free_frames(space);
+		drop_tables(space);
+		invalidate_when_due(space->machine);
+	}
+	free(space);
+}
+
+void space_free_idle(struct machine *machine)
+{
+	while (machine->idle_spaces != NULL) {
+		struct space *space = machine->idle_spaces;
+
+		machine->idle_spaces = space->next_idle;
+		free(space);
+	}
+}
+
+void space_enter(struct space *space)
+{
+	space->epoch++;
+	space->entered = true;
+}
+
+/* Edits. */
+
+static void unmap_fresh(struct space *space, gva_t va, uint64_t length)
+{
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
+		struct mapping mapping;
+		gva_t page = gva(va.value + offset);
+
+		if (pagetable_lookup(&space->table, page, &mapping) < 0)
+			continue;
+		pagetable_unmap(&space->table, page, PAGE_SIZE, NULL, NULL);
+		free_frame(space, mapping.frame);
+	}
+}
+
+static int map_page(struct space *space, gva_t va, unsigned protection, bool unrestorable)
+{
+	gpa_t frame;
+	int result = take_frame(space, va, gpa(0), &frame);
+
+	if (result < 0)
+		return result;
+	result = pagetable_map(&space->table, va, frame, PAGE_SIZE, leaf_flags(protection));
+	if (result < 0) {
+		free_frame(space, frame);
+		return result;
+	}
+	if (unrestorable)
+		space->rebuild = true;
+	return 0;
+}
+
+static bool any_mapped(const struct space *space, gva_t va, uint64_t length)
+{
+	struct mapping mapping;
+
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
+		if (pagetable_lookup(&space->table, gva(va.value + offset), &mapping) == 0)
+			return true;
+	return false;
+}
+
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable)
+{
+	if (length == 0 || !is_aligned(va.value | length, PAGE_SIZE) ||
+	    !range_within(va.value, length, LAYOUT_USER_END))
+		return -EINVAL;
+	if (!within_limit(space, length >> PAGE_SHIFT))
+		return -ENOMEM;
+	if (any_mapped(space, va, length))
+		return -EEXIST;
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
+		int result = map_page(space, gva(va.value + offset), protection, unrestorable);
+
+		if (result < 0) {
+			unmap_fresh(space, va, offset);
+			return result;
+		}
+	}
+	return 0;
+}
+
+struct edit {
+	struct space *space;
+	struct invalidation invalidation;
+};
+
+/* A leaf went. Freeing its frame drops its translations; one that is shared stays. */
+static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
+                          const struct mapping *after)
+{
+	struct edit *edit = context;
+
+	(void)va;
+	(void)after;
+	if (owns(edit->space, before->frame))
+		free_frame(edit->space, before->frame);
+	else
+		invalidation_note(&edit->invalidation, before->frame, true);
+}
+
+int space_unmap(struct space *space, gva_t va, uint64_t length)
+{
+	struct edit edit = {.space = space};
+	int result;
+
+	space->rebuild = true;
+	invalidation_begin(&edit.invalidation, space->machine);
+	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
+	return result < 0 ? result : invalidation_finish(&edit.invalidation);
+}
+
+/* A leaf that allows something less; more is seen by itself, at the fault that asks for it. */
+static void leaf_protected(void *context, gva_t va, const struct mapping *before,
+                           const struct mapping *after)
+{
+	struct edit *edit = context;
+	uint32_t lost = before->flags & ~after->flags & (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
+
+	(void)va;
+	if (lost != 0)
+		invalidation_note(&edit->invalidation, before->frame, !owns(edit->space, before->frame));
+}
+
+int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
+{
+	struct edit edit = {.space = space};
+	int result;
+
+	space->rebuild = true;
+	invalidation_begin(&edit.invalidation, space->machine);
+	result = pagetable_protect(&space->table, va, length, leaf_flags(protection), leaf_protected,
+	                           &edit);
+	return result < 0 ? result : invalidation_finish(&edit.invalidation);
+}
+
+static int own_paths(struct space *space, gva_t va, uint64_t length)
+{
+	const uint64_t step = mapping_length(MAPPING_2M);
+	uint64_t end = va.value + length;
+
+	for (uint64_t at = va.value; at < end; at = align_down(at, step) + step) {
+		int result = pagetable_own_path(&space->table, gva(at));
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static void move_page(struct edit *edit, gva_t from, gva_t to)
+{
+	struct pagetable *table = &edit->space->table;
+	struct mapping mapping;
+	bool own;
+
+	if (pagetable_lookup(table, from, &mapping) < 0)
+		return;
+	/* Both paths are private already: neither needs memory. */
+	pagetable_unmap(table, from, PAGE_SIZE, NULL, NULL);
+	pagetable_map(table, to, mapping.frame, PAGE_SIZE, mapping.flags);
+	own = owns(edit->space, mapping.frame);
+	if (own)
+		memory_frame(&edit->space->machine->memory, mapping.frame)->va = to.value;
+	invalidation_note(&edit->invalidation, mapping.frame, !own);
+}
+
+int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
+{
+	struct edit edit = {.space = space};
+	int result;
+
+	if (!range_within(from.value, length, LAYOUT_USER_END) ||
+	    !range_within(to.value, length, LAYOUT_USER_END))
+		return -EINVAL;
+	space->rebuild = true;
+	result = own_paths(space, from, length);
+	if (result == 0)
+		result = own_paths(space, to, length);
+	if (result < 0)
+		return result;
+	invalidation_begin(&edit.invalidation, space->machine);
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
+		move_page(&edit, gva(from.value + offset), gva(to.value + offset));
+	return invalidation_finish(&edit.invalidation);
+}
+
+bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
+{
+	struct mapping mapping;
+
+	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0)
+		return false;
+	*protection = protection_of(&mapping);
+	return true;
+}
+
+/* Gives the page a frame of its own; `mapping` is what it is now. */
+static int copy_page(struct space *space, gva_t page, const struct mapping *mapping, bool by_guest)
+{
+	struct memory *memory = &space->machine->memory;
+	struct invalidation invalidation;
+	uint32_t flags = mapping->flags & (MAPPING_USER | MAPPING_EXECUTE);
+	gpa_t frame;
+	int result = take_frame(space, page, mapping->frame, &frame);
+
+	if (result < 0)
+		return result;
+	memcpy(memory_data(memory, frame), memory_data(memory, mapping->frame), PAGE_SIZE);
+	if ((mapping->flags & MAPPING_COPY_ON_WRITE) != 0)
+		flags |= MAPPING_WRITE;
+	result = pagetable_replace(&space->table, page, frame, flags);
+	if (result < 0) {
+		free_frame(space, frame);
+		return result;
+	}
+	space->copied++;
+	if (by_guest || !space->entered)
+		return 0;
+	invalidation_begin(&invalidation, space->machine);
+	invalidation_note(&invalidation, mapping->frame, true);
+	return invalidation_finish(&invalidation);
+}
+
+int space_make_private(struct space *space, gva_t va, bool by_guest)
+{
+	gva_t page = gva(align_down(va.value, PAGE_SIZE));
+	struct mapping mapping;
+
+	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, page, &mapping) < 0)
+		return -EFAULT;
+	if ((mapping.flags & MAPPING_WRITE) != 0)
+		return 0;
+	if ((mapping.flags & MAPPING_COPY_ON_WRITE) == 0)
+		return -EFAULT;
+	return copy_page(space, page, &mapping, by_guest);
+}
+
+/* Copies. */
+
+static void *host_address(const struct space *space, gva_t va, const struct mapping *mapping)
+{
+	gpa_t frame = gpa(align_down(mapping_translate(mapping, va).value, PAGE_SIZE));
+	uint8_t *page = memory_data(&space->machine->memory, frame);
+
+	return page + (va.value & (PAGE_SIZE - 1));
+}
+
+static void cut_to_page(gva_t va, uint64_t *length)
+{
+	*length = min_u64(*length, PAGE_SIZE - (va.value & (PAGE_SIZE - 1)));
+}
+
+int space_pin_read(const struct space *space, gva_t va, uint64_t *length, const void **host)
+{
+	struct mapping mapping;
+
+	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0 ||
+	    (mapping.flags & MAPPING_USER) == 0)
+		return -EFAULT;
+	cut_to_page(va, length);
+	*host = host_address(space, va, &mapping);
+	return 0;
+}
+
+int space_pin_write(struct space *space, gva_t va, uint64_t *length, void **host)
+{
+	int result = space_make_private(space, va, false);
+	struct mapping mapping;
+
+	if (result < 0)
+		return result;
+	pagetable_lookup(&space->table, va, &mapping);
+	if ((mapping.flags & MAPPING_USER) == 0)
+		return -EFAULT;
+	cut_to_page(va, length);
+	*host = host_address(space, va, &mapping);
+	return 0;
+}
+
+int space_pin_load(struct space *space, gva_t va, uint64_t *length, void **host)
+{
+	struct mapping mapping;
+	int result = 0;
+
+	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0)
+		return -EFAULT;
+	if (!owns(space, mapping.frame)) {
+		result = copy_page(space, gva(align_down(va.value, PAGE_SIZE)), &mapping, false);
+		if (result == 0)
+			result = pagetable_lookup(&space->table, va, &mapping);
+	}
+	if (result < 0)
+		return result;
+	cut_to_page(va, length);
+	*host = host_address(space, va, &mapping);
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces: page tables plus the frames they own, copy-on-write between
+ * a master and its forks, reset.
+ *
+ * A fork's space shares the master's tables and frames until it writes. The
+ * pages it made private stay mapped across a reset, which restores their
+ * contents; only a space whose structure changed (something was mapped,
+ * unmapped or protected in it) is built anew.
+ *
+ * Invalidation rules live in invalidate.h; every edit here goes through them.
+ * One thread at a time uses a space, but for reading a frozen one.
+ */
+#ifndef KVMSB_SPACE_H
+#define KVMSB_SPACE_H
+
+#include "address.h"
+#include "memory.h"
+#include "pagetable.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct machine;
+
+struct space {
+	struct machine *machine;
+	struct pagetable table;
+	uint32_t serial;       /* never 0, never used twice in a machine */
+	uint64_t generation;   /* changes that table.generation does not count */
+	uint64_t epoch;        /* counts entries: tables made since the last one are not stale */
+	bool entered;          /* since it was built */
+	const struct space *master; /* NULL: not a fork */
+	uint32_t first_frame;  /* of the list of its own data frames (memory.h) */
+	uint64_t frame_count;
+	uint64_t table_count;
+	uint64_t page_limit;   /* of frames and tables together */
+	bool rebuild;          /* restoring contents is not enough to reset it */
+	uint64_t copied;       /* statistics: pages copied from the master */
+	uint64_t restored;     /* pages restored by resets */
+	struct space *next_idle;
+};
+
+/* Protection of a mapping; 0 is for nobody (PROT_NONE), others include reading. */
+#define SPACE_READ 1u
+#define SPACE_WRITE 2u
+#define SPACE_EXECUTE 4u
+
+/*
+ * A new empty space of the machine. page_limit: frames and tables it may own.
+ * Returns 0, -ENOMEM.
+ */
+int space_create(struct space **space, struct machine *machine, uint64_t page_limit);
+
+/* Ends all change to a space; it can be forked from now on. Returns 0, -ENOMEM. */
+int space_freeze(struct space *space);
+
+/* A fork of a frozen space, prepared for writing at `prepare` (the call stack). */
+int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare);
+
+/* A fork as it was at space_fork(). Returns 0 or -ENOMEM (it is then only good for destroy or reset). */
+int space_reset(struct space *fork, gva_t prepare);
+
+/* NULL is allowed. A fork's space may be kept by the machine for the next fork. */
+void space_destroy(struct space *space);
+
+/* Frees the kept ones; the machine is going. */
+void space_free_idle(struct machine *machine);
+
+/*
+ * The guest is about to run in the space: its tables will be cached. Call
+ * before every entry, then load root and generation from here.
+ */
+void space_enter(struct space *space);
+
+static inline uint64_t space_generation(const struct space *space)
+{
+	return space->generation + space->table.generation;
+}
+
+/* A fault for which there is no reason in the tables: makes the next entry forget all translations. */
+static inline void space_forget(struct space *space)
+{
+	space->generation++;
+}
+
+/*
+ * Maps `length` bytes of fresh zeroed frames at va (page aligned, nothing may
+ * be mapped there: -EEXIST). unrestorable: the caller fills them with content
+ * that a reset cannot restore. Returns 0, -ENOMEM (limit or host; nothing of
+ * it is mapped then), -EINVAL.
+ */
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+              bool unrestorable);
+
+/*
+ * Takes away whatever is mapped in the range; private frames are freed.
+ * Changes the structure. Returns 0 or -ENOMEM, -EINVAL.
+ */
+int space_unmap(struct space *space, gva_t va, uint64_t length);
+
+/* Changes the protection of whatever is mapped in the range. Changes the structure. */
+int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection);
+
+/* Moves what is mapped in [from, from + length) to `to`, where nothing is mapped (mremap). */
+int space_move(struct space *space, gva_t from, gva_t to, uint64_t length);
+
+/*
+ * What a page is: not mapped, or mapped with `protection` (WRITE also when the
+ * first write has yet to copy it).
+ */
+bool space_lookup(const struct space *space, gva_t va, unsigned *protection);
+
+/*
+ * Makes the page at va private and writable; it is mapped with SPACE_WRITE.
+ * by_guest: a write of the guest faulted on it just now; else the host does
+ * it, and the guest's old translation is invalidated.
+ * Returns 0, -ENOMEM, -EFAULT (not mapped or not writable).
+ */
+int space_make_private(struct space *space, gva_t va, bool by_guest);
+
+/*
+ * Host pointers for copies. One page at most: *length is cut to the page's
+ * end. The page must be mapped with the protection (-EFAULT otherwise: the
+ * caller may populate it and try again). space_pin_write() makes it private
+ * first. Pointers live until the next edit of the space.
+ */
+int space_pin_read(const struct space *space, gva_t va, uint64_t *length, const void **host);
+int space_pin_write(struct space *space, gva_t va, uint64_t *length, void **host);
+
+/* As space_pin_write(), whatever the protection: for the loader and for file content. */
+int space_pin_load(struct space *space, gva_t va, uint64_t *length, void **host);
+
+#endif

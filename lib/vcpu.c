@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry and exit of a virtual processor; see vcpu.h. Where registers meet
+ * struct kvm_run, an exit is decoded, and the pending is drained.
+ */
+#include "vcpu.h"
+
+#include "kvm.h"
+#include "layout.h"
+#include "machine.h"
+#include "segments.h"
+#include "util.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SYNCED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
+
+/* Words of an exception's frame, from the end of the stack: SDM 3A figure 6-9. */
+enum frame_word { FRAME_SS = 1, FRAME_RSP, FRAME_RFLAGS, FRAME_CS, FRAME_RIP, FRAME_ERROR_CODE };
+
+/* Exits that a drained vCPU may still make: a split store has two parts, rep outs has many. */
+#define DRAIN_LIMIT 64
+
+/* On hardware the stub runs in ring 0: no trace, no interrupts, string direction and AC as ABI. */
+#define RING0_FLAG_MASK (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_AC | RFLAGS_NT)
+
+#define SYSRET_ADDRESS (LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL + 2)
+
+static bool lstar_in_ring3(const struct vcpu *vcpu)
+{
+	return vcpu->machine->entry == KVMSB_ENTRY_RING3;
+}
+
+static uint64_t lstar(const struct vcpu *vcpu)
+{
+	return lstar_in_ring3(vcpu) ? LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_SYSCALL
+	                            : LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL;
+}
+
+static uint64_t flag_mask(const struct vcpu *vcpu)
+{
+	/* Left in ring 3, flags masked away would not come back: JMP restores none. */
+	return vcpu->machine->host->syscall_enters_ring0 ? RING0_FLAG_MASK : 0;
+}
+
+/* Everything that runs do not change, and what a failure may have changed. */
+static int configure(struct vcpu *vcpu)
+{
+	struct kvm_msr_entry entries[SEGMENTS_MSR_COUNT];
+	struct kvm_vcpu_events events = {0};
+	int result = kvm_vcpu_set_runnable(vcpu->fd);
+
+	if (result == 0)
+		result = kvm_vcpu_set_events(vcpu->fd, &events);
+	if (result == 0)
+		result = kvm_vcpu_set_sregs(vcpu->fd, &vcpu->user_sregs);
+	if (result == 0)
+		result = kvm_vcpu_set_xcr0(vcpu->fd, vcpu->machine->host->features.xcr0);
+	if (result < 0)
+		return result;
+	segments_set_msrs(entries, lstar(vcpu), flag_mask(vcpu));
+	return kvm_vcpu_set_msrs(vcpu->fd, entries, SEGMENTS_MSR_COUNT);
+}
+
+static int configure_first(struct vcpu *vcpu)
+{
+	struct machine *machine = vcpu->machine;
+	uint64_t tss = LAYOUT_KERNEL_VCPU + vcpu->index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE;
+	int result = kvm_vcpu_set_cpuid(vcpu->fd, machine->host->cpuid);
+
+	if (result == 0)
+		result = kvm_vcpu_get_sregs(vcpu->fd, &vcpu->user_sregs);
+	if (result < 0)
+		return result;
+	segments_set_user(&vcpu->user_sregs, tss, machine->host->tss_type, machine->host->features.cr4);
+	vcpu->user_sregs.cr3 = machine->kernel_table.root.value;
+	vcpu->cr3 = vcpu->user_sregs.cr3;
+	result = configure(vcpu);
+	if (result < 0)
+		return result;
+	/* Where there is no such control the guest's TSC is the host's. */
+	result = kvm_vcpu_set_tsc_offset(vcpu->fd, 0);
+	return result == -ENXIO || result == -EINVAL || result == -ENOTTY ? 0 : result;
+}
+
+int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index)
+{
+	uint8_t *pages = machine_vcpu_pages(machine, index);
+	void *run;
+	int result;
+
+	*vcpu = (struct vcpu){.machine = machine, .index = index, .fd = -1};
+	segments_write_tss(pages,
+	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE + 2 * PAGE_SIZE,
+	                   machine->entry != KVMSB_ENTRY_EXCEPTION);
+	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
+	result = kvm_vcpu_map_size(machine->kvm, &vcpu->run_size);
+	if (result < 0)
+		return result;
+	vcpu->fd = kvm_vcpu_create(machine->vm, machine->next_vcpu_id);
+	if (vcpu->fd < 0)
+		return vcpu->fd;
+	machine->next_vcpu_id++;
+	run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED) {
+		result = -errno;
+		goto destroy;
+	}
+	vcpu->run = run;
+	result = configure_first(vcpu);
+	if (result < 0)
+		goto destroy;
+	vcpu->run->kvm_valid_regs = SYNCED;
+	return 0;
+
+destroy:
+	vcpu_destroy(vcpu);
+	return result;
+}
+
+static void delete_timer(struct vcpu *vcpu)
+{
+	if (vcpu->timer_made)
+		timer_delete(vcpu->timer);
+	vcpu->timer_made = false;
+	vcpu->timer_expiry = 0;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	/* A forked child inherits no timer: its identifier would be somebody else's. */
+	if (machine_is_ours(vcpu->machine))
+		delete_timer(vcpu);
+	if (vcpu->run != NULL)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	vcpu->run = NULL;
+	vcpu->fd = -1;
+}
+
+void vcpu_context_destroy(struct vcpu_context *context)
+{
+	free(context->saved_state);
+	context->saved_state = NULL;
+	context->state_saved = false;
+}
+
+/* The kernel's sigset_t: bit n - 1 for signal n. */
+static uint64_t kernel_mask(const sigset_t *set, int without)
+{
+	uint64_t mask = 0;
+
+	for (int number = 1; number <= 64; number++)
+		if (number != without && sigismember(set, number) == 1)
+			mask |= UINT64_C(1) << (number - 1);
+	return mask;
+}
+
+int vcpu_adopt(struct vcpu *vcpu, pid_t thread)
+{
+	int signal_number = vcpu->machine->timeout_signal;
+	sigset_t block, before;
+	int result;
+
+	delete_timer(vcpu);
+	sigemptyset(&block);
+	sigaddset(&block, signal_number);
+	result = pthread_sigmask(SIG_BLOCK, &block, &before);
+	if (result != 0)
+		return -result;
+	result = kvm_vcpu_set_signal_mask(vcpu->fd, kernel_mask(&before, signal_number));
+	if (result < 0)
+		return result;
+	vcpu->thread = thread;
+	return 0;
+}
+
+/*
+ * The timer is armed once for many calls: it fires at the first one's deadline,
+ * and only then is it set to the deadline of the call that runs.
+ */
+static int arm_timer(struct vcpu *vcpu, uint64_t deadline)
+{
+	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(deadline / 1000000000u),
+	                                     .tv_nsec = (long)(deadline % 1000000000u)}};
+
+	/* One in the past is spent: whoever ran on this thread since may have had its signal. */
+	if (vcpu->timer_expiry <= deadline && vcpu->timer_expiry > machine_clock())
+		return 0;
+	if (!vcpu->timer_made) {
+		struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID,
+		                         .sigev_signo = vcpu->machine->timeout_signal};
+
+		event._sigev_un._tid = vcpu->thread;
+		if (timer_create(CLOCK_MONOTONIC, &event, &vcpu->timer) < 0)
+			return -errno;
+		vcpu->timer_made = true;
+	}
+	if (timer_settime(vcpu->timer, TIMER_ABSTIME, &at, NULL) < 0)
+		return -errno;
+	vcpu->timer_expiry = deadline;
+	return 0;
+}
+
+static void consume_signal(const struct vcpu *vcpu)
+{
+	const struct timespec now = {0};
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, vcpu->machine->timeout_signal);
+	while (sigtimedwait(&ours, NULL, &now) > 0)
+		;
+}
+
+/* KVM_RUN was interrupted: true when the deadline is the reason, else the run goes on. */
+static bool deadline_over(struct vcpu *vcpu, uint64_t deadline)
+{
+	uint64_t now = machine_clock();
+
+	consume_signal(vcpu);
+	if (vcpu->timer_expiry <= now)
+		vcpu->timer_expiry = 0;
+	return now >= deadline;
+}
+
+/*
+ * Completes what the last exit left: KVM does so at the start of a KVM_RUN and
+ * then, because of immediate_exit, stops. No guest instruction runs.
+ */
+static int drain(struct vcpu *vcpu, uint64_t *kvm_runs)
+{
+	int result = 0;
+
+	vcpu->run->kvm_dirty_regs = 0;
+	vcpu->run->immediate_exit = 1;
+	for (int i = 0; i < DRAIN_LIMIT && result == 0; i++) {
+		result = kvm_vcpu_run(vcpu->fd);
+		++*kvm_runs;
+	}
+	vcpu->run->immediate_exit = 0;
+	vcpu->pending_out = 0;
+	vcpu->machine->statistics.drains++;
+	return result == -EINTR ? 0 : -EIO;
+}
+
+/* Makes an unclean vCPU fit for another context, or breaks it. */
+static int clean(struct vcpu *vcpu, uint64_t *kvm_runs)
+{
+	struct kvm_vcpu_events none = {0};
+	int result = drain(vcpu, kvm_runs);
+
+	if (result < 0 || vcpu->failed)
+		result = configure(vcpu);
+	else
+		result = kvm_vcpu_set_events(vcpu->fd, &none);
+	vcpu->at_sysret = false;
+	vcpu->serial = 0;
+	if (result < 0) {
+		vcpu->broken = true;
+		return result;
+	}
+	vcpu->unclean = vcpu->failed = false;
+	return 0;
+}
+
+static bool same_segment(const struct kvm_segment *a, const struct kvm_segment *b)
+{
+	return a->selector == b->selector && a->dpl == b->dpl;
+}
+
+static bool sregs_in_place(const struct vcpu *vcpu, const struct kvm_sregs *want)
+{
+	const struct kvm_sregs *have = &vcpu->run->s.regs.sregs;
+
+	return same_segment(&have->cs, &want->cs) && same_segment(&have->ss, &want->ss) &&
+	       have->ds.selector == want->ds.selector && have->es.selector == want->es.selector &&
+	       have->fs.selector == want->fs.selector && have->gs.selector == want->gs.selector &&
+	       have->fs.base == want->fs.base && have->gs.base == want->gs.base &&
+	       vcpu->cr3 == want->cr3;
+}
+
+/*
+ * CR3 for the context's space. One that differs from the last makes KVM flush;
+ * the same space at another generation needs that too, so PWT (which has no
+ * effect on memory that is all write-back) is toggled to make it differ.
+ */
+static uint64_t choose_cr3(struct vcpu *vcpu, const struct vcpu_context *context)
+{
+	uint64_t root = context->root.value;
+
+	if ((vcpu->cr3 & ~CR3_PWT) != root)
+		return root;
+	if ((vcpu->serial == context->serial && vcpu->generation == context->generation) ||
+	    vcpu->machine->host->shadow_paging)
+		return vcpu->cr3;
+	vcpu->machine->statistics.forced_flushes++;
+	return vcpu->cr3 ^ CR3_PWT;
+}
+
+static void load_general(struct kvm_regs *to, const struct kvmsb_registers *from)
+{
+	*to = (struct kvm_regs){
+		.rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx,
+		.rsi = from->rsi, .rdi = from->rdi, .rsp = from->rsp, .rbp = from->rbp,
+		.r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
+		.r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
+		.rip = from->rip,
+		.rflags = (from->rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF,
+	};
+}
+
+static void store_general(struct kvmsb_registers *to, const struct kvm_regs *from)
+{
+	*to = (struct kvmsb_registers){
+		.rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx,
+		.rsi = from->rsi, .rdi = from->rdi, .rsp = from->rsp, .rbp = from->rbp,
+		.r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
+		.r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
+		.rip = from->rip, .rflags = from->rflags,
+	};
+}
+
+static void load(struct vcpu *vcpu, const struct vcpu_context *context)
+{
+	struct kvm_sync_regs *sync = &vcpu->run->s.regs;
+	struct kvm_sregs want = vcpu->user_sregs;
+	uint64_t stub_flags = sync->regs.rflags;
+	bool same_space;
+
+	want.cr3 = choose_cr3(vcpu, context);
+	want.fs.base = context->registers.fs_base;
+	want.gs.base = context->registers.gs_base;
+	same_space = vcpu->cr3 == want.cr3 && vcpu->serial == context->serial;
+	load_general(&sync->regs, &context->registers);
+	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	if (vcpu->at_sysret && same_space && context->registers.rip == context->registers.rcx &&
+	    context->registers.rflags == context->registers.r11 &&
+	    sync->sregs.fs.base == want.fs.base && sync->sregs.gs.base == want.gs.base) {
+		/* SYSRET does the rest; loading segments costs as much as the exit. */
+		sync->regs.rip = SYSRET_ADDRESS;
+		sync->regs.rflags = stub_flags;
+	} else if (!sregs_in_place(vcpu, &want)) {
+		sync->sregs = want;
+		vcpu->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+	}
+	vcpu->cr3 = want.cr3;
+	vcpu->serial = context->serial;
+	vcpu->generation = context->generation;
+	vcpu->at_sysret = false;
+}
+
+/* Nothing of a hostile guest's choosing may make KVM_RUN itself fail. */
+static bool loadable(const struct kvmsb_registers *registers)
+{
+	const uint64_t end = UINT64_C(1) << 47;
+
+	return registers->rip < end && registers->fs_base < end && registers->gs_base < end;
+}
+
+static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kvm_runs)
+{
+	int result = 0;
+
+	if (vcpu->unclean)
+		result = clean(vcpu, kvm_runs);
+	else if (vcpu->pending_out != 0 && vcpu->pending_out == context->registers.rip)
+		/* KVM would take the OUT there for the one it has pending, and skip it. */
+		result = drain(vcpu, kvm_runs);
+	if (result == 0 && context->state_saved) {
+		result = kvm_vcpu_set_xsave(vcpu->fd, context->saved_state);
+		context->state_saved = false;
+	}
+	context->home = vcpu;
+	return result;
+}
+
+/* One KVM_RUN, more only if signals come in. 1 when the deadline is over. */
+static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
+{
+	for (;;) {
+		int result = arm_timer(vcpu, deadline);
+
+		if (result < 0)
+			return result;
+		result = kvm_vcpu_run(vcpu->fd);
+		++*kvm_runs;
+		vcpu->run->kvm_dirty_regs = 0;
+		if (result != -EINTR && result != -EAGAIN)
+			return result;
+		if (deadline_over(vcpu, deadline))
+			return 1;
+	}
+}
+
+static void store(const struct vcpu *vcpu, struct vcpu_context *context)
+{
+	const struct kvm_sync_regs *sync = &vcpu->run->s.regs;
+
+	store_general(&context->registers, &sync->regs);
+	context->registers.fs_base = sync->sregs.fs.base;
+	context->registers.gs_base = sync->sregs.gs.base;
+}
+
+static void decode_stray(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	const struct kvm_run *state = vcpu->run;
+
+	exit->kind = VCPU_EXIT_STRAY;
+	exit->kvm_reason = state->exit_reason;
+	if (state->exit_reason == KVM_EXIT_IO)
+		exit->address = state->io.port;
+	else if (state->exit_reason == KVM_EXIT_MMIO)
+		exit->address = state->mmio.phys_addr;
+	vcpu->unclean = true;
+}
+
+static void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
+{
+	const struct kvm_run *state = vcpu->run;
+
+	exit->kind = VCPU_EXIT_FAILED;
+	exit->kvm_reason = state->exit_reason;
+	if (state->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+		exit->kvm_detail = state->internal.suberror;
+	else if (state->exit_reason == KVM_EXIT_FAIL_ENTRY)
+		exit->kvm_detail = (uint32_t)state->fail_entry.hardware_entry_failure_reason;
+	vcpu->unclean = vcpu->failed = true;
+}
+
+/* After SYSCALL: RCX is where it returns to, R11 what the flags were. */
+static void decode_syscall(struct vcpu_context *context, struct vcpu_exit *exit)
+{
+	exit->kind = VCPU_EXIT_SYSCALL;
+	context->registers.rip = context->registers.rcx;
+	context->registers.rflags = context->registers.r11;
+}
+
+/* Which handler the OUT is in says the vector; the frame lies on the interrupt stack. */
+static void decode_exception(struct vcpu *vcpu, struct vcpu_context *context, uint64_t out,
+                             struct vcpu_exit *exit)
+{
+	const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
+	const uint64_t *end = vcpu->interrupt_stack_end;
+	uint64_t offset = out - (LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_EXCEPTIONS);
+
+	exit->kind = VCPU_EXIT_EXCEPTION;
+	exit->vector = (uint32_t)(offset / LAYOUT_KERNEL_EXCEPTION_STRIDE);
+	if ((VECTORS_WITH_ERROR_CODE >> exit->vector & 1) != 0)
+		exit->error_code = (uint32_t)end[-FRAME_ERROR_CODE];
+	if (exit->vector == VECTOR_PF)
+		exit->address = sregs->cr2;
+	exit->in_kernel = (end[-FRAME_CS] & 3) != 3;
+	context->registers.rip = end[-FRAME_RIP];
+	context->registers.rsp = end[-FRAME_RSP];
+	context->registers.rflags = end[-FRAME_RFLAGS];
+	/* Where SYSCALL stays in ring 3 but LSTAR is ring 0's: this fault is the system call. */
+	if (exit->vector == VECTOR_PF && !exit->in_kernel && context->registers.rip == lstar(vcpu) &&
+	    exit->address == lstar(vcpu))
+		decode_syscall(context, exit);
+}
+
+static bool is_our_out(const struct kvm_run *state)
+{
+	return state->exit_reason == KVM_EXIT_IO && state->io.direction == KVM_EXIT_IO_OUT &&
+	       state->io.size == 4 && state->io.count == 1;
+}
+
+static bool in_exception_handler(uint64_t out)
+{
+	uint64_t offset = out - (LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_EXCEPTIONS);
+
+	return offset < VECTOR_COUNT * LAYOUT_KERNEL_EXCEPTION_STRIDE &&
+	       offset % LAYOUT_KERNEL_EXCEPTION_STRIDE == 0;
+}
+
+/*
+ * RIP after a hypercall must be past the OUT. Where KVM leaves it at the
+ * instruction, ours are two bytes long; of a guest's own encoding only KVM
+ * knows the length, so let it complete the instruction.
+ */
+static void pass_hypercall(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
+                           uint64_t *kvm_runs)
+{
+	uint64_t rip = context->registers.rip;
+
+	exit->kind = VCPU_EXIT_HYPERCALL;
+	if (vcpu->machine->host->rip_past_out)
+		return;
+	vcpu->pending_out = rip;
+	if (rip == LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT) {
+		context->registers.rip += 2;
+		return;
+	}
+	if (drain(vcpu, kvm_runs) < 0)
+		decode_failure(vcpu, exit);
+	else
+		store(vcpu, context);
+}
+
+/* The ports of the ring-0 stubs count only in ring 0, and only from where our OUTs are. */
+static void decode_out(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
+                       uint64_t *kvm_runs)
+{
+	bool ring0 = (vcpu->run->s.regs.sregs.cs.selector & 3) == 0;
+	bool past = vcpu->machine->host->rip_past_out;
+	uint64_t out = context->registers.rip - (past ? 2 : 0);
+	unsigned port = vcpu->run->io.port;
+
+	vcpu->pending_out = 0;
+	if (port == PORT_HYPERCALL && !ring0) {
+		pass_hypercall(vcpu, context, exit, kvm_runs);
+		return;
+	}
+	if (port == PORT_SYSCALL_RING3 && !ring0) {
+		decode_syscall(context, exit);
+	} else if (port == PORT_SYSCALL_RING0 && ring0 &&
+	           out == LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL) {
+		decode_syscall(context, exit);
+		vcpu->at_sysret = true;
+	} else if (port == PORT_EXCEPTION && ring0 && in_exception_handler(out)) {
+		decode_exception(vcpu, context, out, exit);
+	} else {
+		decode_stray(vcpu, exit);
+		return;
+	}
+	if (!past)
+		vcpu->pending_out = out;
+}
+
+static void decode(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
+                   uint64_t *kvm_runs)
+{
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_IO:
+		if (is_our_out(vcpu->run))
+			decode_out(vcpu, context, exit, kvm_runs);
+		else
+			decode_stray(vcpu, exit);
+		break;
+	case KVM_EXIT_MMIO:
+	case KVM_EXIT_HLT:
+		decode_stray(vcpu, exit);
+		break;
+	default:
+		decode_failure(vcpu, exit);
+		break;
+	}
+}
+
+int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
+             struct vcpu_exit *exit, uint64_t *kvm_runs)
+{
+	int result;
+
+	*exit = (struct vcpu_exit){.kind = VCPU_EXIT_EXCEPTION, .vector = VECTOR_GP};
+	if (!loadable(&context->registers))
+		return 0;
+	result = prepare(vcpu, context, kvm_runs);
+	if (result < 0)
+		return result;
+	load(vcpu, context);
+	result = run(vcpu, deadline, kvm_runs);
+	if (result < 0) {
+		vcpu->unclean = vcpu->failed = true;
+		return result;
+	}
+	store(vcpu, context);
+	if (result > 0) {
+		exit->kind = VCPU_EXIT_INTERRUPTED;
+		vcpu->unclean = true;
+		return 0;
+	}
+	decode(vcpu, context, exit, kvm_runs);
+	return 0;
+}
+
+int vcpu_evict(struct vcpu *vcpu)
+{
+	struct vcpu_context *context = vcpu->resident;
+	int result;
+
+	if (context->saved_state == NULL)
+		context->saved_state = calloc(1, sizeof(*context->saved_state));
+	if (context->saved_state == NULL)
+		return -ENOMEM;
+	result = kvm_vcpu_get_xsave(vcpu->fd, context->saved_state);
+	if (result < 0)
+		return result;
+	context->state_saved = true;
+	context->home = NULL;
+	vcpu->resident = NULL;
+	return 0;
+}
+
+int vcpu_read_state(struct vcpu *vcpu, struct kvm_xsave *state)
+{
+	return kvm_vcpu_get_xsave(vcpu->fd, state);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One virtual processor: registers in, one KVM_RUN, one decoded exit out.
+ *
+ * A vCPU belongs to nobody between runs. It is handed over clean: what an exit
+ * left pending (I/O to complete, an exception to deliver, a stub to return
+ * from) is drained before another context starts, an exception's frame is
+ * lifted off the interrupt stack at once, and x87 and vector state is loaded
+ * by the entry trampoline (guest/kernel.S) at the start of every context, or
+ * saved and loaded here when a suspended one goes on elsewhere.
+ *
+ * Knows nothing of Linux, spaces or sandboxes. A vCPU is used by the thread
+ * that borrowed it (machine.h).
+ */
+#ifndef KVMSB_VCPU_H
+#define KVMSB_VCPU_H
+
+#include "address.h"
+
+#include <kvmsandbox/result.h>
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct machine;
+struct vcpu;
+
+enum vcpu_exit_kind {
+	VCPU_EXIT_SYSCALL,     /* SYSCALL; the registers are the user's view, RIP after it */
+	VCPU_EXIT_HYPERCALL,   /* OUT to PORT_HYPERCALL; RIP after it */
+	VCPU_EXIT_EXCEPTION,   /* vector, error_code, address; RIP where it happened */
+	VCPU_EXIT_INTERRUPTED, /* the deadline is over */
+	VCPU_EXIT_STRAY,       /* I/O, MMIO, HLT that is nobody's: the guest's fault */
+	VCPU_EXIT_FAILED,      /* KVM could not go on: internal error, failed entry, shutdown */
+};
+
+struct vcpu_exit {
+	enum vcpu_exit_kind kind;
+	uint32_t vector;
+	uint32_t error_code;
+	uint64_t address;    /* CR2 of a page fault; port or physical address of a stray access */
+	bool in_kernel;      /* the exception came from ring 0: one of our stubs */
+	uint32_t kvm_reason; /* KVM_EXIT_*, for STRAY and FAILED */
+	uint32_t kvm_detail; /* suberror or hardware reason, for FAILED */
+};
+
+/*
+ * What runs: the registers of a guest thread and its address space. Its owner
+ * keeps it at one address from begin to end.
+ */
+struct vcpu_context {
+	struct kvmsb_registers registers;
+	gpa_t root;              /* of the page tables */
+	uint32_t serial;         /* of the space; never 0 */
+	uint64_t generation;     /* of the space: differs when translations must be forgotten */
+	struct vcpu *home;       /* the vCPU that holds its x87 and vector state; NULL: saved_state, if any */
+	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
+	bool state_saved;        /* saved_state is to be loaded before it goes on */
+};
+
+void vcpu_context_destroy(struct vcpu_context *context);
+
+struct vcpu {
+	struct machine *machine;
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
+	const uint64_t *interrupt_stack_end; /* host's view */
+
+	/* Who used it: under the machine's lock. */
+	pid_t thread;
+	bool busy;
+	bool broken;                 /* could not be cleaned: never lent again */
+	struct vcpu_context *resident; /* suspended; its x87 and vector state is here */
+
+	/* What the last exit left. */
+	bool unclean;                /* something is pending: drain before anything starts */
+	bool failed;                 /* all of its state is suspect: set it anew, too */
+	bool at_sysret;              /* in the ring-0 stub, before SYSRET */
+	uint64_t pending_out;        /* address of an OUT that KVM has yet to complete; 0: none */
+	uint64_t cr3;                /* as loaded */
+	uint32_t serial;             /* of the space that ran */
+	uint64_t generation;
+
+	timer_t timer;               /* signals `thread` */
+	bool timer_made;
+	uint64_t timer_expiry;       /* CLOCK_MONOTONIC ns; 0, or in the past: not armed */
+};
+
+/*
+ * Creates vCPU `index` of the machine, under the machine's lock. Returns 0 or -errno (KVM_CREATE_VCPU,
+ * mmap, KVM_SET_*); nothing is left then.
+ */
+int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index);
+void vcpu_destroy(struct vcpu *vcpu);
+
+/*
+ * Binds the vCPU to the calling thread, `thread`: blocks the machine's time
+ * signal there, opens it inside KVM_RUN. Returns 0 or -errno.
+ */
+int vcpu_adopt(struct vcpu *vcpu, pid_t thread);
+
+/*
+ * Runs the context until an exit, or until `deadline` (CLOCK_MONOTONIC ns)
+ * ends it as INTERRUPTED. Signals of others are let in and the run goes on.
+ * Adds its KVM_RUN calls to *kvm_runs.
+ * Returns 0 with the registers updated, or -errno when the host failed
+ * (KVM_RUN, the timer); the context cannot go on then.
+ */
+int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
+             struct vcpu_exit *exit, uint64_t *kvm_runs);
+
+/* Saves the state of `resident` with itself, so that another may run. Returns 0 or -errno. */
+int vcpu_evict(struct vcpu *vcpu);
+
+/* The x87 and vector state that the last run left, in the standard XSAVE format. */
+int vcpu_read_state(struct vcpu *vcpu, struct kvm_xsave *state);
+
+#endif
