@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting inside a system call, never past the end of the run.
+ */
+#include "deadline.h"
+
+#include "../util.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+
+uint64_t deadline_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
+}
+
+static int end_run(struct process *process)
+{
+	if (process->end == PROCESS_RUNS)
+		process->end = PROCESS_TIMED_OUT;
+	return -EINTR;
+}
+
+bool deadline_over(struct process *process)
+{
+	if (deadline_clock() < process->deadline)
+		return false;
+	end_run(process);
+	return true;
+}
+
+static void sleep_until(uint64_t time)
+{
+	struct timespec until = {
+		.tv_sec = (time_t)(time / NANOSECONDS),
+		.tv_nsec = (long)(time % NANOSECONDS),
+	};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+int deadline_sleep(struct process *process, uint64_t time)
+{
+	if (time == DEADLINE_NEVER)
+		return end_run(process);
+	sleep_until(min_u64(time, process->deadline));
+	return time > process->deadline ? end_run(process) : 0;
+}
+
+int deadline_poll(struct process *process, int descriptor, short events)
+{
+	struct pollfd entry = {.fd = descriptor, .events = events};
+	uint64_t now, milliseconds;
+	int ready;
+
+	for (;;) {
+		now = deadline_clock();
+		if (now >= process->deadline)
+			return end_run(process);
+		milliseconds = (process->deadline - now) / 1000000 + 1;
+		ready = poll(&entry, 1, (int)min_u64(milliseconds, INT_MAX));
+		if (ready > 0)
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return -errno;
+	}
+}

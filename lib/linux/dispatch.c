@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the registers of a system call to its handler and back. Only this file
+ * writes RAX.
+ */
+#include "dispatch.h"
+
+#include "../util.h"
+#include "handlers.h"
+#include "trace.h"
+
+#include <errno.h>
+
+static const struct system_call table[] = {
+#define SYSTEM_CALL(number, name, handler, support, format, note)                                  \
+	[number] = {#name, handler, support, format, note},
+#include "syscalls.def"
+#undef SYSTEM_CALL
+};
+
+uint32_t system_call_limit(void)
+{
+	return ARRAY_SIZE(table);
+}
+
+const struct system_call *system_call_find(uint32_t number)
+{
+	return number < ARRAY_SIZE(table) && table[number].name ? &table[number] : NULL;
+}
+
+int64_t sys_unsupported(struct process *process, const uint64_t arguments[6])
+{
+	(void)process;
+	(void)arguments;
+	return -ENOSYS;
+}
+
+/* System V x86-64 ABI A.2.1. Linux looks at the lower half of RAX only. */
+void process_system_call(struct process *process)
+{
+	struct kvmsb_registers *registers = process->registers;
+	const uint64_t arguments[6] = {
+		registers->rdi, registers->rsi, registers->rdx,
+		registers->r10, registers->r8,  registers->r9,
+	};
+	uint32_t number = (uint32_t)registers->rax;
+	const struct system_call *call = system_call_find(number);
+	int64_t result = call ? call->handler(process, arguments) : -ENOSYS;
+
+	process->system_calls++;
+	registers->rax = (uint64_t)result;
+	if (process->config->trace)
+		trace_system_call(process, number, call, arguments, result);
+}

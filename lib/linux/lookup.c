@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paths and descriptors in the arguments of system calls, looked up: man 2 open
+ * ("openat"), man 7 path_resolution.
+ */
+#include "lookup.h"
+
+#include "../util.h"
+#include "files.h"
+#include "mm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+struct place_view lookup_view(const struct process *process)
+{
+	return (struct place_view){
+		.policy = process->config->policy,
+		.directory = process->files->directory,
+		.program = process->config->program,
+	};
+}
+
+/* The directory that a relative path is relative to. */
+static int find_base(const struct process *process, int dirfd, const char **base)
+{
+	const struct open_file *open;
+
+	*base = process->files->directory;
+	if (dirfd == AT_FDCWD)
+		return 0;
+	open = files_look(process, dirfd);
+	if (!open)
+		return -EBADF;
+	if (open->file->kind != FILE_DIRECTORY && open->file->kind != FILE_PATH)
+		return -ENOTDIR;
+	*base = open->file->path;
+	return 0;
+}
+
+static int resolve(const struct process *process, int dirfd, const char *text, struct path *path)
+{
+	const char *base = "/";
+	int error = 0;
+
+	if (*text != '/' && *text)
+		error = find_base(process, dirfd, &base);
+	return error ? error : path_normalise(path, base, text);
+}
+
+int lookup_path(struct process *process, int dirfd, uint64_t address, struct path *path)
+{
+	char text[PATH_SIZE];
+	int64_t length = guest_read_string(process, address, text, sizeof(text));
+
+	return length < 0 ? (int)length : resolve(process, dirfd, text, path);
+}
+
+static int lookup_directory(const struct process *process, struct place *place)
+{
+	struct place_view view = lookup_view(process);
+	struct path path;
+	int error = path_normalise(&path, "/", view.directory);
+
+	return error ? error : place_find(&view, &path, true, place);
+}
+
+int lookup_descriptor(struct process *process, int fd, struct place *place)
+{
+	const struct open_file *open = files_look(process, fd);
+	struct place_view view = lookup_view(process);
+
+	return open ? place_of_file(&view, open->file, place) : -EBADF;
+}
+
+static int lookup_empty(struct process *process, int dirfd, struct place *place)
+{
+	if (dirfd == AT_FDCWD)
+		return lookup_directory(process, place);
+	return lookup_descriptor(process, dirfd, place);
+}
+
+static int parse_number(const char *text)
+{
+	int number = 0;
+
+	if (!*text)
+		return -1;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9' || number >= (int)FILES_MAXIMUM)
+			return -1;
+		number = number * 10 + (*text - '0');
+	}
+	return number;
+}
+
+int lookup_own_descriptor(const struct path *path)
+{
+	static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
+	static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(path->text, names[i]) == 0)
+			return (int)i;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (strncmp(path->text, prefixes[i], strlen(prefixes[i])) == 0)
+			return parse_number(path->text + strlen(prefixes[i]));
+	return -1;
+}
+
+/* Always followed: only readlink(2) sees these links themselves. */
+static int lookup_own(struct process *process, int fd, struct place *place)
+{
+	int error = lookup_descriptor(process, fd, place);
+
+	return error == -EBADF ? -ENOENT : error;
+}
+
+int lookup_place(struct process *process, int dirfd, uint64_t address, unsigned flags,
+                 struct place *place)
+{
+	struct place_view view = lookup_view(process);
+	char text[PATH_SIZE];
+	struct path path;
+	int64_t length;
+	int error;
+
+	length = guest_read_string(process, address, text, sizeof(text));
+	if (length < 0)
+		return (int)length;
+	if (length == 0 && (flags & AT_EMPTY_PATH))
+		return lookup_empty(process, dirfd, place);
+	error = resolve(process, dirfd, text, &path);
+	if (error)
+		return error;
+	if (lookup_own_descriptor(&path) >= 0)
+		return lookup_own(process, lookup_own_descriptor(&path), place);
+	return place_find(&view, &path, !(flags & AT_SYMLINK_NOFOLLOW), place);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paths and descriptors in the arguments of system calls, looked up.
+ */
+#ifndef KVMSB_LINUX_LOOKUP_H
+#define KVMSB_LINUX_LOOKUP_H
+
+#include "path.h"
+#include "place.h"
+#include "process.h"
+
+#include <stdint.h>
+
+/* The process's view of the file system; lives until its next change of directory. */
+struct place_view lookup_view(const struct process *process);
+
+/*
+ * The path at a guest address, relative to the directory `dirfd` (AT_FDCWD:
+ * the current one). Returns 0, -EFAULT, -ENOENT (empty), -ENAMETOOLONG,
+ * -EBADF, -ENOTDIR.
+ */
+int lookup_path(struct process *process, int dirfd, uint64_t address, struct path *path);
+
+/*
+ * What a path is. flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH; others do not
+ * matter. Returns 0, then place_close(); or -errno.
+ */
+int lookup_place(struct process *process, int dirfd, uint64_t address, unsigned flags,
+                 struct place *place);
+
+/* What an open descriptor is. Returns 0, then place_close(); -EBADF, or -errno. */
+int lookup_descriptor(struct process *process, int fd, struct place *place);
+
+/* The N of /dev/fd/N, /proc/self/fd/N, /dev/stdin, ...; -1: it is no such path. */
+int lookup_own_descriptor(const struct path *path);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory map of a process: which ranges exist, with which protection and
+ * content (anonymous or a private copy of a file), the brk heap, and page
+ * faults on them. Pages come on demand, a window at a time.
+ *
+ * A struct mm is immutable while it is shared (reference count above one) and
+ * copied by the first change. File content is read with pread(2), never
+ * mapped by the host: a file that is truncated meanwhile is zeros or an error.
+ */
+#ifndef KVMSB_LINUX_MM_H
+#define KVMSB_LINUX_MM_H
+
+#include "process.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mm;
+struct file; /* linux/files.h: reference counted open file of the host */
+
+/* An empty map. Returns 0 or -ENOMEM. */
+int mm_create(struct mm **mm);
+struct mm *mm_share(struct mm *mm);
+void mm_release(struct mm *mm); /* NULL is allowed */
+
+/* Flags of mm_map(). */
+#define MM_FIXED 1u           /* exactly there; what is there is replaced */
+#define MM_FIXED_NOREPLACE 2u /* exactly there, or -EEXIST */
+#define MM_BELOW_2G 4u        /* MAP_32BIT */
+#define MM_GROWS_DOWN 8u      /* a stack: described as such, never grown */
+
+/*
+ * Adds a mapping of `length` bytes (rounded up to pages) at *address, or near
+ * it, or anywhere (0) when not fixed. file (may be NULL) is referenced;
+ * offset is page aligned. protection: SPACE_*.
+ * Returns 0 with *address set, or -EINVAL, -ENOMEM, -EEXIST, -EPERM (below
+ * LAYOUT_USER_START or past LAYOUT_USER_END).
+ */
+int mm_map(struct process *process, uint64_t *address, uint64_t length, unsigned protection,
+           unsigned flags, struct file *file, uint64_t offset);
+int mm_unmap(struct process *process, uint64_t address, uint64_t length);
+int mm_protect(struct process *process, uint64_t address, uint64_t length, unsigned protection);
+
+/*
+ * A page fault, or a copy by the host, at `address`: makes the access
+ * (one of SPACE_READ, SPACE_WRITE, SPACE_EXECUTE) possible.
+ * by_guest: the guest's own instruction faulted just now.
+ * Returns 0 (try again), -EFAULT (the guest must not), -ENOMEM (a limit or
+ * the host's memory).
+ */
+int mm_fault(struct process *process, uint64_t address, unsigned access, bool by_guest);
+
+/* Start of the brk heap (page aligned); set once by the loader. */
+int mm_set_brk(struct process *process, uint64_t start);
+
+/* Where the calls of the host run: lowest address and end of their stack. */
+void mm_set_call_stack(struct process *process, uint64_t start, uint64_t end);
+void mm_call_stack(const struct process *process, uint64_t *start, uint64_t *end);
+
+/*
+ * Copies between host and guest, faulting pages in as the guest would. 0 or
+ * -EFAULT, -ENOMEM; what lies before a failure may have been copied. Copy
+ * once, check the copy, use the copy.
+ */
+int guest_read(struct process *process, uint64_t address, void *data, uint64_t length);
+int guest_write(struct process *process, uint64_t address, const void *data, uint64_t length);
+int guest_zero(struct process *process, uint64_t address, uint64_t length);
+
+/*
+ * A NUL-terminated string of at most size - 1 characters. Returns its length,
+ * -EFAULT, -ENOMEM, or -ENAMETOOLONG.
+ */
+int64_t guest_read_string(struct process *process, uint64_t address, char *text, size_t size);
+
+/*
+ * Gives the range to the host in pieces that lie in one piece of host memory
+ * each, so that read(2) and write(2) can work on guest memory directly.
+ * for_writing: the host is going to store into it. On return piece[0..*count)
+ * covers a prefix of the range; *count is at most `maximum`. Pieces live until
+ * the next call of anything here. Returns 0 with *count > 0, or -EFAULT,
+ * -ENOMEM when not even the first byte can be had.
+ */
+struct guest_piece {
+	void *host;
+	uint64_t length;
+};
+int guest_pieces(struct process *process, uint64_t address, uint64_t length, bool for_writing,
+                 struct guest_piece *piece, unsigned maximum, unsigned *count);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults: brings pages in when they are first used, several at a time,
+ * since an exit of the guest costs as much as hundreds of pages; see mm.h.
+ */
+#include "mm_internal.h"
+
+#include "../util.h"
+#include "deadline.h"
+#include "files.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Pages brought in by one fault. A fork pays for each of its own at every
+ * reset, and mostly continues where its master left off: few. A master's are
+ * there for all forks: many.
+ */
+#define MASTER_ANONYMOUS_PAGES 32u
+#define MASTER_FILE_PAGES 64u
+#define FORK_STACK_PAGES 1u
+#define FORK_PAGES 8u
+
+struct window {
+	uint64_t start, end;
+};
+
+static bool is_brk(const struct mm *mm, uint64_t page)
+{
+	return page >= mm->brk_start && page < mm->brk;
+}
+
+static uint64_t window_pages(const struct process *process, const struct range *range, uint64_t page)
+{
+	if (process->space->master == NULL)
+		return range->file != NULL ? MASTER_FILE_PAGES : MASTER_ANONYMOUS_PAGES;
+	if ((range->flags & RANGE_GROWS_DOWN) != 0 || is_brk(process->mm, page))
+		return FORK_STACK_PAGES;
+	return FORK_PAGES;
+}
+
+/*
+ * Pages around `page` that are likely to be used next: around it in a file,
+ * whose code is run in any order, below it in a stack, else above it.
+ */
+static struct window desired_window(const struct process *process, const struct range *range,
+                                    uint64_t page)
+{
+	uint64_t length = window_pages(process, range, page) * PAGE_SIZE;
+	struct window window = {.start = page};
+
+	if (range->file != NULL)
+		window.start = align_down(page, length);
+	else if ((range->flags & RANGE_GROWS_DOWN) != 0)
+		window.start = page + PAGE_SIZE > length ? page + PAGE_SIZE - length : 0;
+	window.end = min_u64(window.start + length, range->end);
+	window.start = max_u64(window.start, range->start);
+	return window;
+}
+
+static bool is_mapped(const struct process *process, uint64_t page)
+{
+	unsigned protection;
+
+	return space_lookup(process->space, gva(page), &protection);
+}
+
+/* Cuts the window to the pages next to `page` of which none is there. */
+static void cut_to_absent(const struct process *process, struct window *window, uint64_t page)
+{
+	uint64_t end = page + PAGE_SIZE, start = page;
+
+	while (end < window->end && !is_mapped(process, end))
+		end += PAGE_SIZE;
+	while (start > window->start && !is_mapped(process, start - PAGE_SIZE))
+		start -= PAGE_SIZE;
+	*window = (struct window){.start = start, .end = end};
+}
+
+/* Cuts the window at the file's end. -EFAULT: the page lies beyond it (SIGBUS, man 2 mmap). */
+static int cut_to_file(const struct range *range, struct window *window, uint64_t page)
+{
+	uint64_t size;
+
+	if (file_size(range->file, &size) < 0 || !checked_align_up(size, PAGE_SIZE, &size) ||
+	    range->offset + (page - range->start) >= size)
+		return -EFAULT;
+	window->end = min_u64(window->end, range->start + (size - range->offset));
+	return 0;
+}
+
+/* The next piece of the window: pages that are one piece of host memory, too. */
+static int next_piece(struct process *process, uint64_t address, uint64_t end, void **host,
+                      uint64_t *length)
+{
+	uint64_t more = end - address;
+	void *next;
+	int result;
+
+	*length = more;
+	result = space_pin_load(process->space, gva(address), length, host);
+	while (result == 0 && address + *length < end) {
+		more = end - address - *length;
+		if (space_pin_load(process->space, gva(address + *length), &more, &next) < 0 ||
+		    next != (char *)*host + *length)
+			break;
+		*length += more;
+	}
+	return result;
+}
+
+/* What the file does not have any more is zeros, as the frames are. */
+static int load(struct process *process, const struct range *range, const struct window *window)
+{
+	uint64_t address = window->start, length;
+	void *host;
+
+	while (address < window->end) {
+		int result = next_piece(process, address, window->end, &host, &length);
+		int64_t got;
+
+		if (result < 0)
+			return result;
+		got = file_pread(range->file, host, length, range->offset + (address - range->start));
+		if (got < 0)
+			return -EFAULT;
+		address += length;
+	}
+	return 0;
+}
+
+static int bring_in(struct process *process, const struct range *range, const struct window *window)
+{
+	/* What the master had there, or would have, is what a reset restores: zeros or its page. */
+	bool unrestorable = process->space->master != NULL &&
+	                    (range->file != NULL || (range->flags & RANGE_ORIGINAL) == 0);
+	uint64_t length = window->end - window->start;
+	int result = space_map(process->space, gva(window->start), length, range->protection,
+	                       unrestorable);
+
+	if (result < 0 || range->file == NULL)
+		return result;
+	result = load(process, range, window);
+	if (result < 0)
+		space_unmap(process->space, gva(window->start), length);
+	return result;
+}
+
+static int fault_absent(struct process *process, const struct range *range, uint64_t page)
+{
+	struct window window = desired_window(process, range, page);
+	int result = range->file != NULL ? cut_to_file(range, &window, page) : 0;
+
+	/* A frozen master is never changed; see mm_read_absent(). */
+	if (result < 0 || process->space->table.frozen)
+		return -EFAULT;
+	cut_to_absent(process, &window, page);
+	result = bring_in(process, range, &window);
+	if (result != -ENOMEM || window.end - window.start == PAGE_SIZE)
+		return result;
+	/* Near the limit the other pages must not cost the one that is needed. */
+	window = (struct window){.start = page, .end = page + PAGE_SIZE};
+	return bring_in(process, range, &window);
+}
+
+/* A fault on a page that is there: the first write of a fork, or a stale translation. */
+static int fault_present(struct process *process, uint64_t page, unsigned access, unsigned protection,
+                         bool by_guest)
+{
+	struct space *space = process->space;
+	uint64_t copied = space->copied;
+	int result = 0;
+
+	if ((protection & access) == 0)
+		return -EFAULT;
+	if (access == SPACE_WRITE)
+		result = space_make_private(space, gva(page), by_guest);
+	if (result == 0 && space->copied == copied)
+		space->generation++;
+	return result;
+}
+
+int mm_fault(struct process *process, uint64_t address, unsigned access, bool by_guest)
+{
+	uint64_t page = align_down(address, PAGE_SIZE);
+	const struct range *range = ranges_find(&process->mm->ranges, page);
+	unsigned protection;
+
+	if (range == NULL || (range->protection & access) == 0)
+		return -EFAULT;
+	if (space_lookup(process->space, gva(page), &protection))
+		return fault_present(process, page, access, protection, by_guest);
+	return fault_absent(process, range, page);
+}
+
+int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	const struct range *range = ranges_find(&process->mm->ranges, address);
+	int64_t got = 0;
+
+	if (range == NULL || (range->protection & SPACE_READ) == 0)
+		return -EFAULT;
+	length = min_u64(length, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
+	if (range->file != NULL) {
+		struct window whole = {.start = range->start, .end = range->end};
+
+		if (cut_to_file(range, &whole, align_down(address, PAGE_SIZE)) < 0)
+			return -EFAULT;
+		got = file_pread(range->file, data, length, range->offset + (address - range->start));
+	}
+	if (got < 0)
+		return -EFAULT;
+	memset((char *)data + got, 0, length - (uint64_t)got);
+	return (int64_t)length;
+}
+
+int mm_populate(struct process *process, uint64_t start, uint64_t end, unsigned access)
+{
+	for (uint64_t page = start, count = 0; page < end; page += PAGE_SIZE, count++) {
+		int result = mm_fault(process, page, access, false);
+
+		if (result < 0)
+			return result;
+		if (count % 256 == 255 && deadline_over(process))
+			return -EINTR;
+	}
+	return 0;
+}

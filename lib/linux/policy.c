@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allow-list of paths: rules opened once, openat2(2) beneath directories.
+ */
+#include "policy.h"
+
+#include "../error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct policy {
+	size_t count;
+	struct policy_rule rules[];
+};
+
+/* Never waits, whatever the path turns out to be; never leaks into a child of the host. */
+#define OPEN_SAFELY (O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
+/*
+ * One openat2(2). -EAGAIN says that something was renamed meanwhile and that
+ * the kernel could not tell whether ".." of a link stayed beneath.
+ */
+static int open_beneath(int directory, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long result;
+
+	if (!(flags & O_PATH))
+		how.flags |= OPEN_SAFELY;
+	for (int attempt = 0; attempt < 32; attempt++) {
+		result = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+		if (result >= 0)
+			return (int)result;
+		if (errno != EAGAIN && errno != EINTR)
+			/* The host's own limit is like a full system to the guest. */
+			return errno == EMFILE ? -ENFILE : -errno;
+	}
+	return -EACCES;
+}
+
+/*
+ * Making it.
+ */
+
+static int refuse(struct kvmsb_error *error, int code, const struct kvmsb_path_rule *rule,
+                  const char *reason)
+{
+	return error_set(error, code, "path rule \"%s\": %s", rule->path ? rule->path : "(null)",
+	                 reason);
+}
+
+/* For a call of the host that failed with `code`. */
+static int refuse_as_host(struct kvmsb_error *error, int code, const struct kvmsb_path_rule *rule)
+{
+	errno = -code;
+	return error_set(error, code, "path rule \"%s\": %m", rule->path);
+}
+
+/* A look at what it is comes first: opening a device can have effects. */
+static int check_kind(const struct kvmsb_path_rule *source, struct policy_rule *rule,
+                      struct kvmsb_error *error)
+{
+	struct stat status;
+
+	if (stat(rule->path, &status))
+		return refuse_as_host(error, -errno, source);
+	rule->directory = S_ISDIR(status.st_mode);
+	if (!rule->directory && !S_ISREG(status.st_mode))
+		return refuse(error, -EINVAL, source, "neither a regular file nor a directory");
+	if (rule->directory && source->kind == KVMSB_PATH_FILE)
+		return refuse(error, -EISDIR, source, "is a directory, not a file");
+	if (!rule->directory && source->kind == KVMSB_PATH_DIRECTORY)
+		return refuse(error, -ENOTDIR, source, "is not a directory");
+	return 0;
+}
+
+static int check_opened(const struct kvmsb_path_rule *source, const struct policy_rule *rule,
+                        struct kvmsb_error *error)
+{
+	struct stat status;
+	int probe;
+
+	if (fstat(rule->descriptor, &status))
+		return refuse_as_host(error, -errno, source);
+	if (!rule->directory)
+		return S_ISREG(status.st_mode) ? 0 : refuse(error, -EINVAL, source, "was replaced");
+	probe = open_beneath(rule->descriptor, ".", O_PATH);
+	if (probe == -ENOSYS || probe == -EPERM)
+		return refuse(error, -EOPNOTSUPP, source,
+		              "rules for directories need openat2(2): Linux 5.6, and a seccomp "
+		              "filter that allows it");
+	if (probe < 0)
+		return refuse_as_host(error, probe, source);
+	close(probe);
+	return 0;
+}
+
+static int open_rule(const struct kvmsb_path_rule *source, struct policy_rule *rule,
+                     struct kvmsb_error *error)
+{
+	int flags;
+	int result = check_kind(source, rule, error);
+
+	if (result)
+		return result;
+	flags = rule->directory ? O_PATH | O_DIRECTORY | O_CLOEXEC : O_RDONLY | OPEN_SAFELY;
+	rule->descriptor = open(rule->path, flags);
+	if (rule->descriptor < 0)
+		return refuse_as_host(error, -errno, source);
+	return check_opened(source, rule, error);
+}
+
+static int add_rule(const struct kvmsb_path_rule *source, struct policy_rule *rule,
+                    struct kvmsb_error *error)
+{
+	struct path path;
+
+	if (!source->path || source->path[0] != '/')
+		return refuse(error, -EINVAL, source, "is not an absolute path");
+	if (source->kind < KVMSB_PATH_AUTOMATIC || source->kind > KVMSB_PATH_DIRECTORY)
+		return refuse(error, -EINVAL, source, "unknown kind of rule");
+	if (path_normalise(&path, "/", source->path))
+		return refuse(error, -ENAMETOOLONG, source, "the path is too long");
+	rule->path = strdup(path.text);
+	if (!rule->path)
+		return refuse(error, -ENOMEM, source, "no memory");
+	return open_rule(source, rule, error);
+}
+
+int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, size_t count,
+                  struct kvmsb_error *error)
+{
+	struct policy *created;
+	int result;
+
+	if (count > 65536)
+		return error_set(error, -EINVAL, "%zu path rules are too many", count);
+	created = calloc(1, sizeof(*created) + count * sizeof(created->rules[0]));
+	if (!created)
+		return error_set(error, -ENOMEM, "no memory for %zu path rules", count);
+	for (size_t i = 0; i < count; i++) {
+		created->rules[i].descriptor = -1;
+		created->count = i + 1;
+		result = add_rule(&rules[i], &created->rules[i], error);
+		if (result) {
+			policy_destroy(created);
+			return result;
+		}
+	}
+	*policy = created;
+	return 0;
+}
+
+void policy_destroy(struct policy *policy)
+{
+	if (!policy)
+		return;
+	for (size_t i = 0; i < policy->count; i++) {
+		if (policy->rules[i].descriptor >= 0)
+			close(policy->rules[i].descriptor);
+		free(policy->rules[i].path);
+	}
+	free(policy);
+}
+
+/*
+ * Using it.
+ */
+
+const struct policy_rule *policy_match(const struct policy *policy, const char *path)
+{
+	const struct policy_rule *best = NULL;
+	size_t best_length = 0;
+
+	for (size_t i = 0; policy && i < policy->count; i++) {
+		const struct policy_rule *rule = &policy->rules[i];
+		size_t length = strlen(rule->path);
+
+		if (length > best_length && path_is_within(path, rule->path)) {
+			best = rule;
+			best_length = length;
+		}
+	}
+	return best;
+}
+
+bool policy_has_beneath(const struct policy *policy, const char *path)
+{
+	for (size_t i = 0; policy && i < policy->count; i++)
+		if (path_is_within(policy->rules[i].path, path))
+			return true;
+	return false;
+}
+
+/* The part of a path beneath the rule's own; "" for the rule's path itself. */
+static const char *beneath(const struct policy_rule *rule, const char *path)
+{
+	path += strlen(rule->path);
+	while (*path == '/')
+		path++;
+	return path;
+}
+
+static int open_file_rule(const struct policy_rule *rule, const char *rest, int flags)
+{
+	int descriptor;
+
+	if (*rest || (flags & O_DIRECTORY))
+		return -ENOTDIR;
+	/* Its offset, which duplicates share, is never used. */
+	descriptor = fcntl(rule->descriptor, F_DUPFD_CLOEXEC, 0);
+	if (descriptor < 0)
+		return errno == EMFILE ? -ENFILE : -errno;
+	return descriptor;
+}
+
+int policy_rule_open(const struct policy_rule *rule, const char *path, int flags)
+{
+	const char *rest = beneath(rule, path);
+
+	if (!rule->directory)
+		return open_file_rule(rule, rest, flags);
+	return open_beneath(rule->descriptor, *rest ? rest : ".", flags);
+}
+
+/* The target of the link at `path` beneath the rule; 0: it is no link. */
+static int read_link(const struct policy_rule *rule, const char *path, char *target)
+{
+	int descriptor = policy_rule_open(rule, path, O_PATH | O_NOFOLLOW);
+	ssize_t length;
+
+	if (descriptor < 0)
+		return descriptor;
+	length = readlinkat(descriptor, "", target, PATH_SIZE);
+	close(descriptor);
+	if (length < 0)
+		return 0;
+	if (length >= PATH_SIZE)
+		return -ENAMETOOLONG;
+	target[length] = '\0';
+	return (int)length;
+}
+
+/* path = directory of the link + target + what came behind the link (from `end` on). */
+static int splice_link(struct path *path, size_t end, char *target, size_t length)
+{
+	struct path parent;
+	int error;
+
+	if (length + strlen(path->text + end) >= PATH_SIZE)
+		return -ENAMETOOLONG;
+	strcpy(target + length, path->text + end);
+	path->text[end] = '\0';
+	error = path_normalise(&parent, "/", path->text);
+	if (error)
+		return error;
+	path_to_parent(&parent);
+	return path_normalise(path, parent.text, target);
+}
+
+int policy_follow(const struct policy_rule *rule, struct path *path, bool follow_last)
+{
+	const char *rest = beneath(rule, path->text);
+	size_t end = (size_t)(rest - path->text);
+	char target[PATH_SIZE];
+	struct path prefix;
+	int length;
+
+	while (path->text[end]) {
+		end += strcspn(path->text + end, "/");
+		if (!path->text[end] && !follow_last)
+			break;
+		memcpy(prefix.text, path->text, end);
+		prefix.text[end] = '\0';
+		length = read_link(rule, prefix.text, target);
+		if (length < 0)
+			return length;
+		if (length > 0)
+			return splice_link(path, end, target, (size_t)length);
+		end += path->text[end] == '/';
+	}
+	return -EACCES;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allow-list of paths, and the only place that opens a path of the host.
+ * place.h says what the guest sees of it.
+ *
+ * Each rule is opened once, when the policy is made; the host's symbolic links
+ * in the rule's own path are followed then. A rule for a file is this file for
+ * good, also when another takes its name later. Beneath a directory, paths are
+ * opened with openat2(2) RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS; a symbolic
+ * link that leads out of the directory is followed by hand, through the rules
+ * again, so that it reaches only what another rule allows.
+ *
+ * All access is for reading. What is neither a regular file nor a directory is
+ * never opened. Immutable after creation; any thread.
+ */
+#ifndef KVMSB_LINUX_POLICY_H
+#define KVMSB_LINUX_POLICY_H
+
+#include "path.h"
+
+#include <kvmsandbox/error.h>
+#include <kvmsandbox/policy.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct policy;
+
+struct policy_rule {
+	char *path; /* absolute, normalised */
+	bool directory;
+	int descriptor; /* a file: O_RDONLY; a directory: O_PATH */
+};
+
+/*
+ * Returns 0, or with error's detail, which names the path: -EINVAL (not
+ * absolute, or neither a regular file nor a directory), -ENOTDIR or -EISDIR
+ * (not the kind that the rule says), -EOPNOTSUPP (a host without openat2(2)),
+ * -ENAMETOOLONG, -ENOMEM, errors of open(2).
+ */
+int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, size_t count,
+                  struct kvmsb_error *error);
+void policy_destroy(struct policy *policy); /* NULL is allowed */
+
+/* The rule for a path (the longest that fits), or NULL. A NULL policy has no rules. */
+const struct policy_rule *policy_match(const struct policy *policy, const char *path);
+
+/* Whether a rule's path lies beneath this one, so that it must exist for the guest. */
+bool policy_has_beneath(const struct policy *policy, const char *path);
+
+/*
+ * Opens a path that the rule matches. flags: of open(2) for reading, or O_PATH.
+ * Returns a descriptor of the host, -EXDEV when a symbolic link leads out
+ * (policy_follow() it), or -errno for the guest.
+ */
+int policy_rule_open(const struct policy_rule *rule, const char *path, int flags);
+
+/*
+ * Replaces the first symbolic link in a path that the rule matches by its
+ * target, as text. follow_last: the last component counts too.
+ * Returns 0, -ENOENT, -EACCES (there is none), -ENAMETOOLONG, or -errno.
+ */
+int policy_follow(const struct policy_rule *rule, struct path *path, bool follow_last);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of an emulated process: made empty, shared by its forks, put back by a
+ * reset. What system calls do to it is in the sys_*.c files.
+ */
+#include "process.h"
+
+#include "files.h"
+#include "mm.h"
+#include "signals.h"
+
+#include <string.h>
+
+/* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
+static void set_attributes(struct process_attributes *attributes, const char *program)
+{
+	const char *name = program ? strrchr(program, '/') : NULL;
+
+	*attributes = (struct process_attributes){.umask = 022, .dumpable = 1, .timer_slack = 50000};
+	name = name ? name + 1 : program;
+	if (name)
+		strncpy(attributes->name, name, sizeof(attributes->name) - 1);
+}
+
+int process_init(struct process *process, struct space *space, const struct process_config *config)
+{
+	int error;
+
+	*process = (struct process){.space = space, .config = config};
+	set_attributes(&process->attributes, config->program);
+	error = mm_create(&process->mm);
+	if (!error)
+		error = files_create(&process->files, config);
+	if (!error)
+		error = signals_create(&process->signals);
+	if (error)
+		process_destroy(process);
+	return error;
+}
+
+static void share(struct process *process, const struct process *master)
+{
+	process->mm = mm_share(master->mm);
+	process->files = files_share(master->files);
+	process->signals = signals_share(master->signals);
+	process->attributes = master->attributes;
+}
+
+static void release(struct process *process)
+{
+	mm_release(process->mm);
+	files_release(process->files);
+	signals_release(process->signals);
+	process->mm = NULL;
+	process->files = NULL;
+	process->signals = NULL;
+}
+
+int process_fork(struct process *process, const struct process *master, struct space *space)
+{
+	*process = (struct process){.space = space, .config = master->config};
+	share(process, master);
+	return 0;
+}
+
+void process_reset(struct process *process, const struct process *master)
+{
+	release(process);
+	share(process, master);
+	process->end = PROCESS_RUNS;
+	process->exit_status = 0;
+	process->exit_signal = 0;
+}
+
+void process_destroy(struct process *process)
+{
+	release(process);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The emulated Linux process inside a sandbox: what its system calls work on.
+ *
+ * State that forks share with their master until they change it (memory map,
+ * descriptors, signal table) is reference counted and copied by the first
+ * change. Handlers never touch the vCPU, KVM or the public API.
+ */
+#ifndef KVMSB_LINUX_PROCESS_H
+#define KVMSB_LINUX_PROCESS_H
+
+#include "../space.h"
+
+#include <kvmsandbox/policy.h>
+#include <kvmsandbox/result.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mm;
+struct files;
+struct signals;
+struct policy;
+struct process;
+
+/* What all sandboxes of one program share, and nobody changes after creation. */
+struct process_config {
+	struct kvmsb_stream streams[3];
+	struct policy *policy; /* linux/policy.h */
+	kvmsb_trace_function trace;
+	void *trace_user;
+	char *directory;       /* initial current directory, absolute */
+	char *program;         /* AT_EXECFN, /proc/self/exe */
+	uint64_t stack_size;
+	uint64_t memory_limit;
+};
+
+enum process_end {
+	PROCESS_RUNS = 0,
+	PROCESS_EXITED,        /* exit_status */
+	PROCESS_KILLED,        /* exit_signal: a signal of its own */
+	PROCESS_OUT_OF_MEMORY, /* a limit was reached where no errno can tell */
+	PROCESS_TIMED_OUT,     /* its time ended inside a system call */
+	PROCESS_DENIED,
+};
+
+/* The small things that a process can set; forks get a copy. */
+struct process_attributes {
+	uint32_t umask;
+	uint32_t personality;
+	uint32_t dumpable, death_signal, no_new_privileges, timer_slack; /* prctl(2) */
+	char name[16];           /* PR_SET_NAME, NUL-terminated */
+	uint64_t child_tid;      /* set_tid_address(2) */
+	uint64_t robust_list;    /* set_robust_list(2) */
+};
+
+struct process {
+	struct space *space;
+	struct kvmsb_registers *registers; /* of the running thread, the user's view */
+	const struct process_config *config;
+
+	struct mm *mm;           /* linux/mm.h */
+	struct files *files;     /* linux/files.h: descriptors and the current directory */
+	struct signals *signals; /* linux/signals.h */
+	struct process_attributes attributes;
+
+	uint64_t deadline;       /* CLOCK_MONOTONIC ns: the end of this run */
+	enum process_end end;    /* set by a handler that ends the run */
+	int exit_status;
+	int exit_signal;
+
+	uint64_t system_calls;   /* statistics */
+
+	/* Around every call of a host's function: the vCPU is given back meanwhile. */
+	void (*callback_begin)(struct process *process);
+	int (*callback_end)(struct process *process); /* -errno: the run ends, return -EINTR to the guest */
+};
+
+/* The ids every guest sees: one process with one thread, an unprivileged user. */
+#define PROCESS_ID 1000
+#define PROCESS_PARENT_ID 1
+#define PROCESS_USER 1000
+#define PROCESS_GROUP 1000
+
+/*
+ * An empty process of the space: no mappings, standard descriptors 0, 1, 2.
+ * Returns 0 or -ENOMEM.
+ */
+int process_init(struct process *process, struct space *space, const struct process_config *config);
+
+/* The process of a fork: everything shared with the (frozen) master's. */
+int process_fork(struct process *process, const struct process *master, struct space *space);
+
+/*
+ * A fork's process as it was after process_fork(). What the caller set (space,
+ * registers, deadline, callbacks) and the statistics stay; the space is reset
+ * by the caller. Cannot fail.
+ */
+void process_reset(struct process *process, const struct process *master);
+
+/* Accepts half-made objects. */
+void process_destroy(struct process *process);
+
+/*
+ * The system call in the registers (RAX number; RDI RSI RDX R10 R8 R9): runs
+ * its handler, stores the result in RAX, traces. Never fails: what goes wrong
+ * is the guest's errno, or process->end.
+ */
+void process_system_call(struct process *process);
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls that look at the file system: stat and access families,
+ * readlink, getdents64, the current directory. Each as its manual page in
+ * section 2 has it; what a path is comes from lookup.h, that is after the
+ * policy.
+ */
+#include "files.h"
+#include "handlers.h"
+#include "input_output.h"
+#include "lookup.h"
+#include "mm.h"
+
+#include "../util.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(struct stat) == 144, "struct stat is the kernel's");
+_Static_assert(sizeof(struct statfs) == 120, "struct statfs is the kernel's");
+_Static_assert(sizeof(struct statx) == 256, "struct statx is the kernel's");
+
+/*
+ * stat
+ */
+
+static int64_t give_stat(struct process *process, struct place *place, uint64_t address)
+{
+	struct stat status;
+	int error = place_stat(place, &status);
+
+	place_close(place);
+	return error ? error : guest_write(process, address, &status, sizeof(status));
+}
+
+static int64_t stat_at(struct process *process, int dirfd, uint64_t path, uint64_t address,
+                       unsigned flags)
+{
+	struct place place;
+	int error = lookup_place(process, dirfd, path, flags, &place);
+
+	return error ? error : give_stat(process, &place, address);
+}
+
+int64_t sys_stat(struct process *process, const uint64_t arguments[6])
+{
+	return stat_at(process, AT_FDCWD, arguments[0], arguments[1], 0);
+}
+
+int64_t sys_lstat(struct process *process, const uint64_t arguments[6])
+{
+	return stat_at(process, AT_FDCWD, arguments[0], arguments[1], AT_SYMLINK_NOFOLLOW);
+}
+
+int64_t sys_fstat(struct process *process, const uint64_t arguments[6])
+{
+	struct place place;
+	int error = lookup_descriptor(process, (int)arguments[0], &place);
+
+	return error ? error : give_stat(process, &place, arguments[1]);
+}
+
+int64_t sys_newfstatat(struct process *process, const uint64_t arguments[6])
+{
+	uint32_t flags = (uint32_t)arguments[3];
+
+	if (flags & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+		return -EINVAL;
+	return stat_at(process, (int)arguments[0], arguments[1], arguments[2], flags);
+}
+
+/*
+ * statx
+ */
+
+static struct statx_timestamp timestamp(struct timespec time)
+{
+	return (struct statx_timestamp){.tv_sec = time.tv_sec, .tv_nsec = (uint32_t)time.tv_nsec};
+}
+
+/* Of what the host has no file for. */
+static int make_statx(const struct place *place, struct statx *status)
+{
+	struct stat source;
+	int error = place_stat(place, &source);
+
+	*status = (struct statx){
+		.stx_mask = STATX_BASIC_STATS,
+		.stx_blksize = (uint32_t)source.st_blksize,
+		.stx_nlink = (uint32_t)source.st_nlink,
+		.stx_mode = (uint16_t)source.st_mode,
+		.stx_ino = source.st_ino,
+		.stx_atime = timestamp(source.st_atim),
+		.stx_mtime = timestamp(source.st_mtim),
+		.stx_ctime = timestamp(source.st_ctim),
+		.stx_rdev_major = (uint32_t)(source.st_rdev >> 8),
+		.stx_rdev_minor = (uint32_t)(source.st_rdev & 0xff),
+		.stx_dev_minor = (uint32_t)source.st_dev,
+	};
+	return error;
+}
+
+static int place_statx(const struct place *place, uint32_t flags, uint32_t mask,
+                       struct statx *status)
+{
+	if (place->kind != PLACE_HOST)
+		return make_statx(place, status);
+	flags = (flags & AT_STATX_SYNC_TYPE) | AT_EMPTY_PATH;
+	return syscall(SYS_statx, place->descriptor, "", flags, mask, status) ? -errno : 0;
+}
+
+int64_t sys_statx(struct process *process, const uint64_t arguments[6])
+{
+	uint32_t flags = (uint32_t)arguments[2], mask = (uint32_t)arguments[3];
+	struct statx status;
+	struct place place;
+	int error;
+
+	if ((flags & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
+	                         AT_STATX_SYNC_TYPE)) ||
+	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED))
+		return -EINVAL;
+	error = lookup_place(process, (int)arguments[0], arguments[1], flags, &place);
+	if (error)
+		return error;
+	error = place_statx(&place, flags, mask, &status);
+	place_close(&place);
+	return error ? error : guest_write(process, arguments[4], &status, sizeof(status));
+}
+
+/*
+ * statfs
+ */
+
+static int64_t give_statfs(struct process *process, struct place *place, uint64_t address)
+{
+	struct statfs status;
+	int error = place_statfs(place, &status);
+
+	place_close(place);
+	return error ? error : guest_write(process, address, &status, sizeof(status));
+}
+
+int64_t sys_statfs(struct process *process, const uint64_t arguments[6])
+{
+	struct place place;
+	int error = lookup_place(process, AT_FDCWD, arguments[0], 0, &place);
+
+	return error ? error : give_statfs(process, &place, arguments[1]);
+}
+
+int64_t sys_fstatfs(struct process *process, const uint64_t arguments[6])
+{
+	struct place place;
+	int error = lookup_descriptor(process, (int)arguments[0], &place);
+
+	return error ? error : give_statfs(process, &place, arguments[1]);
+}
+
+/*
+ * access
+ */
+
+/* A host without faccessat2(2) (before 5.8) cannot tell; open(2) will. */
+static int host_access(int descriptor, uint32_t mode)
+{
+	long result = syscall(SYS_faccessat2, descriptor, "", mode, AT_EMPTY_PATH | AT_EACCESS);
+
+	return result && errno != ENOSYS ? -errno : 0;
+}
+
+static int place_access(const struct place *place, uint32_t mode)
+{
+	switch (place->kind) {
+	case PLACE_HOST:
+		return mode & W_OK ? -EROFS : host_access(place->descriptor, mode);
+	case PLACE_ANCESTOR:
+		return mode & (R_OK | W_OK) ? -EACCES : 0;
+	default:
+		return mode & X_OK ? -EACCES : 0;
+	}
+}
+
+static int64_t access_at(struct process *process, int dirfd, uint64_t path, uint32_t mode,
+                         uint32_t flags)
+{
+	struct place place;
+	int error;
+
+	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK))
+		return -EINVAL;
+	error = lookup_place(process, dirfd, path, flags, &place);
+	if (error)
+		return error;
+	error = place_access(&place, mode);
+	place_close(&place);
+	return error;
+}
+
+int64_t sys_access(struct process *process, const uint64_t arguments[6])
+{
+	return access_at(process, AT_FDCWD, arguments[0], (uint32_t)arguments[1], 0);
+}
+
+int64_t sys_faccessat(struct process *process, const uint64_t arguments[6])
+{
+	return access_at(process, (int)arguments[0], arguments[1], (uint32_t)arguments[2], 0);
+}
+
+int64_t sys_faccessat2(struct process *process, const uint64_t arguments[6])
+{
+	uint32_t flags = (uint32_t)arguments[3];
+
+	if (flags & ~(uint32_t)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	return access_at(process, (int)arguments[0], arguments[1], (uint32_t)arguments[2], flags);
+}
+
+/*
+ * readlink
+ */
+
+static int64_t give_text(struct process *process, const char *text, size_t length,
+                         uint64_t address, uint64_t size)
+{
+	int error;
+
+	length = min_u64(length, size);
+	error = guest_write(process, address, text, length);
+	return error ? error : (int64_t)length;
+}
+
+static int64_t read_program_link(struct process *process, uint64_t address, uint64_t size)
+{
+	struct place_view view = lookup_view(process);
+	struct path path;
+	int error = path_normalise(&path, view.directory, view.program);
+
+	return error ? error : give_text(process, path.text, path.length, address, size);
+}
+
+static int64_t read_own_link(struct process *process, int fd, uint64_t address, uint64_t size)
+{
+	const struct file *file = files_get(process, fd);
+	const char *text;
+
+	if (!file)
+		return -ENOENT;
+	text = file->path[0] ? file->path : "pipe:[1]";
+	return give_text(process, text, strlen(text), address, size);
+}
+
+static int64_t read_host_link(struct process *process, const struct place *place,
+                              uint64_t address, uint64_t size)
+{
+	char target[PATH_SIZE];
+	struct stat status;
+	ssize_t length;
+	int error = place_stat(place, &status);
+
+	if (error)
+		return error;
+	if (!S_ISLNK(status.st_mode))
+		return -EINVAL;
+	length = readlinkat(place->descriptor, "", target, sizeof(target));
+	if (length < 0)
+		return -errno;
+	return give_text(process, target, (size_t)length, address, size);
+}
+
+static int64_t read_link_of(struct process *process, const struct place *place, uint64_t address,
+                            uint64_t size)
+{
+	if (place->kind == PLACE_LINK)
+		return read_program_link(process, address, size);
+	if (place->kind == PLACE_HOST)
+		return read_host_link(process, place, address, size);
+	return -EINVAL;
+}
+
+static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_address,
+                           uint64_t address, uint64_t size)
+{
+	struct place_view view = lookup_view(process);
+	struct place place;
+	struct path path;
+	int64_t result;
+
+	if ((int32_t)size <= 0)
+		return -EINVAL;
+	size = (uint32_t)size;
+	result = lookup_path(process, dirfd, path_address, &path);
+	if (result)
+		return result;
+	if (lookup_own_descriptor(&path) >= 0)
+		return read_own_link(process, lookup_own_descriptor(&path), address, size);
+	result = place_find(&view, &path, false, &place);
+	if (result)
+		return result;
+	result = read_link_of(process, &place, address, size);
+	place_close(&place);
+	return result;
+}
+
+int64_t sys_readlink(struct process *process, const uint64_t arguments[6])
+{
+	return readlink_at(process, AT_FDCWD, arguments[0], arguments[1], arguments[2]);
+}
+
+int64_t sys_readlinkat(struct process *process, const uint64_t arguments[6])
+{
+	return readlink_at(process, (int)arguments[0], arguments[1], arguments[2], arguments[3]);
+}
+
+/*
+ * getdents64
+ */
+
+/* Entries go through a copy of this size at most; a directory takes several calls anyway. */
+#define DIRECTORY_CHUNK 8192u
+
+/* What getdents64(2) stores; glibc's struct dirent64 is the same. */
+#define DIRECTORY_NEXT offsetof(struct dirent64, d_off)
+#define DIRECTORY_LENGTH offsetof(struct dirent64, d_reclen)
+
+/* The descriptor's position is the host's, and forks share it: it is set for every call. */
+static int64_t host_getdents(struct file *file, uint64_t offset, void *data, uint64_t size)
+{
+	int64_t result = -EINVAL;
+
+	pthread_mutex_lock(&file->lock);
+	if (lseek(file->descriptor, (off_t)offset, SEEK_SET) >= 0)
+		result = syscall(SYS_getdents64, file->descriptor, data, size);
+	if (result < 0)
+		result = -errno;
+	pthread_mutex_unlock(&file->lock);
+	return result;
+}
+
+/* Where the entry behind the last one is. */
+static uint64_t next_offset(const uint8_t *data, uint64_t length)
+{
+	uint64_t at = 0, offset = 0;
+	uint16_t size;
+
+	while (range_within(at, sizeof(struct dirent64) - sizeof(((struct dirent64 *)0)->d_name),
+	                    length)) {
+		memcpy(&offset, data + at + DIRECTORY_NEXT, sizeof(offset));
+		memcpy(&size, data + at + DIRECTORY_LENGTH, sizeof(size));
+		if (size == 0)
+			break;
+		at += size;
+	}
+	return offset;
+}
+
+int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
+{
+	uint8_t data[DIRECTORY_CHUNK] __attribute__((aligned(8)));
+	struct open_file *open;
+	int64_t length;
+	int error = input_output_check(process, (int)arguments[0], O_RDONLY, OFFSET_CURRENT);
+
+	if (!error)
+		error = files_change(process, (int)arguments[0], &open);
+	if (error)
+		return error;
+	if (open->file->kind != FILE_DIRECTORY)
+		return -ENOTDIR;
+	length = host_getdents(open->file, open->offset, data,
+	                       min_u64((uint32_t)arguments[2], sizeof(data)));
+	if (length <= 0)
+		return length;
+	error = guest_write(process, arguments[1], data, (uint64_t)length);
+	if (error)
+		return error;
+	open->offset = next_offset(data, (uint64_t)length);
+	return length;
+}
+
+/*
+ * The current directory.
+ */
+
+int64_t sys_getcwd(struct process *process, const uint64_t arguments[6])
+{
+	const char *directory = process->files->directory;
+	size_t length = strlen(directory) + 1;
+	int error;
+
+	if (length > arguments[1])
+		return -ERANGE;
+	error = guest_write(process, arguments[0], directory, length);
+	return error ? error : (int64_t)length;
+}
+
+static int64_t enter(struct process *process, struct place *place, const char *directory)
+{
+	struct stat status;
+	int error = place_stat(place, &status);
+
+	place_close(place);
+	if (error)
+		return error;
+	return S_ISDIR(status.st_mode) ? files_set_directory(process, directory) : -ENOTDIR;
+}
+
+int64_t sys_chdir(struct process *process, const uint64_t arguments[6])
+{
+	struct place_view view = lookup_view(process);
+	struct place place;
+	struct path path;
+	int error = lookup_path(process, AT_FDCWD, arguments[0], &path);
+
+	if (!error)
+		error = place_find(&view, &path, true, &place);
+	return error ? error : enter(process, &place, path.text);
+}
+
+int64_t sys_fchdir(struct process *process, const uint64_t arguments[6])
+{
+	struct place place;
+	struct path path;
+	int error = lookup_descriptor(process, (int)arguments[0], &place);
+
+	if (error)
+		return error;
+	/* The path goes with the descriptor's file, which a change of the table may copy. */
+	error = path_normalise(&path, "/", files_get(process, (int)arguments[0])->path);
+	if (error) {
+		place_close(&place);
+		return -ENOTDIR;
+	}
+	return enter(process, &place, path.text);
+}
+
+int64_t sys_umask(struct process *process, const uint64_t arguments[6])
+{
+	uint32_t before = process->attributes.umask;
+
+	process->attributes.umask = (uint32_t)arguments[0] & 0777;
+	return before;
+}
