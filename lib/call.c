@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calling a function of the guest: arguments on a fresh stack, registers, the
+ * return; and a request, which is the call of a handler.
+ */
+#include "sandbox.h"
+
+#include "layout.h"
+#include "linux/mm.h"
+#include "sized.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ARGUMENTS_MAXIMUM 6u
+/* Of each buffer on the call's stack; psABI 3.2.2 wants it of RSP. */
+#define BUFFER_ALIGNMENT 16u
+
+/* The stack of the call at hand: buffers grow down from its end. */
+struct call_stack {
+	uint64_t start, end;
+	uint64_t next; /* lowest address used so far */
+};
+
+static int check_callable(struct kvmsb *sandbox)
+{
+	switch (sandbox->state) {
+	case SANDBOX_READY:
+	case SANDBOX_FORK:
+		return 0;
+	case SANDBOX_MASTER:
+		return sandbox_fail(sandbox, -EROFS, "a master never runs: fork it");
+	case SANDBOX_EXITED:
+	case SANDBOX_OVER:
+		return sandbox_fail(sandbox, -ESRCH, "the program is over");
+	case SANDBOX_FORK_OVER:
+		return sandbox_fail(sandbox, -ESRCH, "the fork is over: reset it");
+	case SANDBOX_NEW:
+		break;
+	}
+	return sandbox_fail(sandbox, -EINVAL, "the program has not run yet");
+}
+
+static struct call_stack stack_of(struct kvmsb *sandbox)
+{
+	struct call_stack stack;
+
+	mm_call_stack(&sandbox->process, &stack.start, &stack.end);
+	stack.next = stack.end;
+	return stack;
+}
+
+/* Room for length bytes; half of the stack stays the function's. */
+static int reserve(struct call_stack *stack, uint64_t length, uint64_t *address)
+{
+	uint64_t room = stack->next - (stack->start + (stack->end - stack->start) / 2);
+
+	if (length > room || room - length < BUFFER_ALIGNMENT)
+		return -E2BIG;
+	stack->next = align_down(stack->next - length, BUFFER_ALIGNMENT);
+	*address = stack->next;
+	return 0;
+}
+
+static uint64_t argument_length(const struct kvmsb_argument *argument)
+{
+	if (argument->kind == KVMSB_ARGUMENT_STRING)
+		return argument->input == NULL ? 0 : strlen(argument->input) + 1;
+	return argument->length;
+}
+
+static const void *argument_source(const struct kvmsb_argument *argument)
+{
+	return argument->kind == KVMSB_ARGUMENT_INOUT ? argument->output : argument->input;
+}
+
+static bool goes_in(const struct kvmsb_argument *argument)
+{
+	return argument->kind != KVMSB_ARGUMENT_OUT;
+}
+
+static bool comes_back(const struct kvmsb_argument *argument)
+{
+	return argument->kind == KVMSB_ARGUMENT_OUT || argument->kind == KVMSB_ARGUMENT_INOUT;
+}
+
+static bool argument_is_sound(const struct kvmsb_argument *argument)
+{
+	switch (argument->kind) {
+	case KVMSB_ARGUMENT_VALUE:
+		return true;
+	case KVMSB_ARGUMENT_STRING:
+		return argument->input != NULL;
+	case KVMSB_ARGUMENT_IN:
+		return argument->input != NULL || argument->length == 0;
+	case KVMSB_ARGUMENT_OUT:
+	case KVMSB_ARGUMENT_INOUT:
+		return argument->output != NULL || argument->length == 0;
+	}
+	return false;
+}
+
+static int place_argument(struct kvmsb *sandbox, struct call_stack *stack,
+                          const struct kvmsb_argument *argument, uint64_t *value)
+{
+	uint64_t length;
+	int result;
+
+	*value = argument->value;
+	if (argument->kind == KVMSB_ARGUMENT_VALUE)
+		return 0;
+	length = argument_length(argument);
+	result = reserve(stack, length, value);
+	if (result < 0)
+		return result;
+	return goes_in(argument)
+	               ? guest_write(&sandbox->process, *value, argument_source(argument), length)
+	               : guest_zero(&sandbox->process, *value, length);
+}
+
+static int fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *arguments, size_t count,
+                           const uint64_t *values)
+{
+	for (size_t i = 0; i < count; i++) {
+		int result;
+
+		if (!comes_back(&arguments[i]) || arguments[i].length == 0)
+			continue;
+		result = guest_read(&sandbox->process, values[i], arguments[i].output, arguments[i].length);
+		/* The guest may have unmapped its own stack: then there is nothing to give. */
+		if (result == -EFAULT)
+			memset(arguments[i].output, 0, arguments[i].length);
+		else if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* As guest/kernel.S wants it at LAYOUT_ENTRY_CALL. */
+static void set_registers(struct kvmsb *sandbox, uint64_t function, const uint64_t *values,
+                          uint64_t stack)
+{
+	sandbox->context.registers = (struct kvmsb_registers){
+		.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_CALL,
+		.rflags = RFLAGS_FIXED,
+		.rsp = stack,
+		.rax = UINT32_MAX,
+		.rdx = UINT32_MAX,
+		.rdi = values[0],
+		.rsi = values[1],
+		.r10 = values[2],
+		.rcx = values[3],
+		.r8 = values[4],
+		.r9 = values[5],
+		.r11 = function,
+		.fs_base = sandbox->start.fs_base,
+		.gs_base = sandbox->start.gs_base,
+	};
+}
+
+/* A return address below 16-byte alignment: a function's entry, psABI 3.2.2. */
+static int push_return(struct kvmsb *sandbox, struct call_stack *stack)
+{
+	const uint64_t address = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN;
+
+	stack->next = align_down(stack->next, BUFFER_ALIGNMENT) - sizeof(address);
+	return guest_write(&sandbox->process, stack->next, &address, sizeof(address));
+}
+
+static int call_failed(struct kvmsb *sandbox, int code)
+{
+	if (code == -E2BIG)
+		return sandbox_fail(sandbox, code, "arguments do not fit a half of the stack");
+	if (code == -EFAULT)
+		return sandbox_fail(sandbox, -ENOMEM, "the program has unmapped its call stack");
+	return sandbox_fail(sandbox, code, "no memory for the call's stack");
+}
+
+static int call_function(struct kvmsb *sandbox, uint64_t function,
+                         const struct kvmsb_argument *arguments, size_t count, uint64_t timeout_ns,
+                         struct kvmsb_result *result)
+{
+	struct call_stack stack = stack_of(sandbox);
+	uint64_t values[ARGUMENTS_MAXIMUM] = {0};
+	int failed = 0;
+
+	for (size_t i = 0; i < count && failed == 0; i++)
+		failed = place_argument(sandbox, &stack, &arguments[i], &values[i]);
+	if (failed == 0)
+		failed = push_return(sandbox, &stack);
+	if (failed < 0)
+		return call_failed(sandbox, failed);
+	set_registers(sandbox, function, values, stack.next);
+	sandbox->in_call = true;
+	failed = sandbox_run(sandbox,
+	                     timeout_ns != 0 ? timeout_ns
+	                                     : sandbox->program->options.call_timeout_ns,
+	                     result);
+	sandbox->in_call = false;
+	if (failed == 0 && (result->outcome == KVMSB_OUTCOME_RETURNED ||
+	                    result->outcome == KVMSB_OUTCOME_HYPERCALL))
+		failed = fetch_arguments(sandbox, arguments, count, values);
+	return failed;
+}
+
+static int check_call(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct kvmsb_call *call)
+{
+	int result = sized_copy_in(call, sizeof(*call), sizeof(*call), theirs);
+
+	if (result < 0)
+		return sandbox_fail(sandbox, result, "call.size is not one this library knows");
+	if (call->argument_count > ARGUMENTS_MAXIMUM)
+		return sandbox_fail(sandbox, -EINVAL, "call.argument_count: %zu is more than %u",
+		                    call->argument_count, ARGUMENTS_MAXIMUM);
+	for (size_t i = 0; i < call->argument_count; i++)
+		if (!argument_is_sound(&call->arguments[i]))
+			return sandbox_fail(sandbox, -EINVAL, "call.arguments[%zu] is not sound", i);
+	if (call->symbol == NULL)
+		return 0;
+	result = kvmsb_symbol(sandbox, call->symbol, &call->address);
+	if (result < 0)
+		return sandbox_fail(sandbox, result, "no symbol \"%s\"", call->symbol);
+	return 0;
+}
+
+/* The run's result, as far as the caller's struct reaches. */
+static int give_result(struct kvmsb_result *theirs, const struct kvmsb_result *own, int failed)
+{
+	int result = sized_copy_out(theirs, own, sizeof(*own));
+
+	return failed < 0 ? failed : result;
+}
+
+int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct kvmsb_result *result)
+{
+	struct kvmsb_result own = {0};
+	struct kvmsb_call call;
+	int failed = sandbox_check_idle(sandbox);
+
+	if (failed == 0)
+		failed = check_callable(sandbox);
+	if (failed == 0)
+		failed = check_call(sandbox, theirs, &call);
+	if (failed < 0)
+		return failed;
+	failed = call_function(sandbox, call.address, call.arguments, call.argument_count,
+	                       call.timeout_ns, &own);
+	return sandbox_finish(sandbox, give_result(result, &own, failed));
+}
+
+static int begin_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs,
+                         struct kvmsb_http_request *request)
+{
+	int result = sized_copy_in(request, sizeof(*request), sizeof(*request), theirs);
+
+	if (result < 0)
+		return sandbox_fail(sandbox, result, "request.size is not one this library knows");
+	if (request->url == NULL || (request->field_count > 0 && request->fields == NULL))
+		return sandbox_fail(sandbox, -EINVAL, "request: no url, or no fields");
+	if (sandbox->hypercalls.entries[HTTP_ENTRY_GET] == 0)
+		return sandbox_fail(sandbox, -EOPNOTSUPP, "the program registered no handler for GET");
+	if (request->argument == NULL)
+		request->argument = "";
+	result = hypercalls_begin(&sandbox->hypercalls, request);
+	return result < 0 ? sandbox_fail(sandbox, result, "request: %s", strerror(-result)) : 0;
+}
+
+int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs,
+                  struct kvmsb_http_response *response, struct kvmsb_result *result)
+{
+	struct kvmsb_result own = {0};
+	struct kvmsb_http_request request;
+	int failed = sandbox_check_idle(sandbox);
+
+	if (failed == 0)
+		failed = check_callable(sandbox);
+	if (failed == 0)
+		failed = begin_request(sandbox, theirs, &request);
+	if (failed < 0)
+		return failed;
+	const struct kvmsb_argument arguments[] = {
+		{.kind = KVMSB_ARGUMENT_STRING, .input = request.url},
+		{.kind = KVMSB_ARGUMENT_STRING, .input = request.argument},
+	};
+	failed = call_function(sandbox, sandbox->hypercalls.entries[HTTP_ENTRY_GET], arguments,
+	                       ARRAY_SIZE(arguments), request.timeout_ns, &own);
+	hypercalls_response(&sandbox->hypercalls, response);
+	return sandbox_finish(sandbox, give_result(result, &own, failed));
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of hypercalls and its dispatch, the state they keep, and those
+ * that need no request: registration, waiting, questions about the program.
+ */
+#include "hypercalls.h"
+
+#include "../linux/mm.h"
+#include "../util.h"
+#include "call.h"
+#include "exchange.h"
+#include "layout.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum hypercall_when { ALWAYS, BOOT };
+
+struct hypercall {
+	uint32_t number;
+	const char *name;
+	enum hypercall_when when;
+	int (*handler)(struct call *call);
+};
+
+enum hypercall_row {
+#define HYPERCALL(number, name, when, handler, note) ROW_##name,
+#include "hypercalls.def"
+#undef HYPERCALL
+};
+
+static const struct hypercall rows[] = {
+#define HYPERCALL(number, name, when, handler, note) {number, #name, when, call_##handler},
+#include "hypercalls.def"
+#undef HYPERCALL
+};
+
+static const struct hypercall *find(uint32_t number)
+{
+	switch (number) {
+#define HYPERCALL(number, name, when, handler, note)                                               \
+	case number:                                                                               \
+		return &rows[ROW_##name];
+#include "hypercalls.def"
+#undef HYPERCALL
+	default:
+		return NULL;
+	}
+}
+
+const char *hypercalls_name(uint32_t number)
+{
+	const struct hypercall *row = find(number);
+
+	return row == NULL ? NULL : row->name;
+}
+
+void hypercalls_end(struct hypercalls *hypercalls)
+{
+	exchange_destroy(hypercalls->exchange);
+	hypercalls->exchange = NULL;
+}
+
+void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
+{
+	*hypercalls = (struct hypercalls){.ready = master->ready};
+	memcpy(hypercalls->entries, master->entries, sizeof(hypercalls->entries));
+}
+
+void hypercalls_reset(struct hypercalls *hypercalls, const struct hypercalls *master)
+{
+	hypercalls_end(hypercalls);
+	hypercalls_fork(hypercalls, master);
+}
+
+void hypercalls_destroy(struct hypercalls *hypercalls)
+{
+	hypercalls_end(hypercalls);
+}
+
+int hypercalls_begin(struct hypercalls *hypercalls, const struct kvmsb_http_request *request)
+{
+	hypercalls_end(hypercalls);
+	return exchange_create(&hypercalls->exchange, request);
+}
+
+int hypercalls_response(const struct hypercalls *hypercalls, struct kvmsb_http_response *response)
+{
+	return exchange_response(hypercalls->exchange, response);
+}
+
+enum hypercall_action hypercalls_run(struct hypercalls *hypercalls, struct process *process,
+                                     uint32_t number, const uint64_t arguments[6], uint64_t *result)
+{
+	const struct hypercall *row = find(number);
+	struct call call = {
+		.hypercalls = hypercalls,
+		.process = process,
+		.arguments = arguments,
+		.result = result,
+		.action = HYPERCALL_CONTINUE,
+	};
+
+	hypercalls->detail[0] = '\0';
+	if (row == NULL) {
+		call_unsupported(&call);
+		return call.action;
+	}
+	call.name = row->name;
+	if (row->when == BOOT && hypercalls->ready)
+		call_deny(&call, "%s(): Cannot be called after initialization", row->name);
+	else
+		row->handler(&call);
+	return call.action;
+}
+
+int call_unsupported(struct call *call)
+{
+	*call->result = (uint64_t)-ENOSYS;
+	return 0;
+}
+
+int call_nothing(struct call *call)
+{
+	(void)call;
+	return 0;
+}
+
+int call_refuse(struct call *call)
+{
+	*call->result = UINT64_MAX;
+	return 0;
+}
+
+int call_no(struct call *call)
+{
+	*call->result = 0;
+	return 0;
+}
+
+int call_register_func(struct call *call)
+{
+	uint32_t index = (uint32_t)call->arguments[0];
+	uint64_t address = call->arguments[1];
+
+	if (index >= HTTP_ENTRY_COUNT)
+		return call_deny(call, "register_func(): there is no entry %u", index);
+	if (address < LAYOUT_USER_START || address >= LAYOUT_USER_END)
+		return call_deny(call, "Invalid address for register_func provided");
+	call->hypercalls->entries[index] = address;
+	return 0;
+}
+
+int call_wait_for_requests(struct call *call)
+{
+	call->hypercalls->ready = true;
+	call->action = HYPERCALL_READY;
+	return 0;
+}
+
+/* There is none yet; the empty area lies where nothing a program asks for fits or wraps. */
+int call_shared_memory_area(struct call *call)
+{
+	*call->result = LAYOUT_USER_END;
+	call->process->registers->rdx = LAYOUT_USER_END;
+	return 0;
+}
+
+/* struct meminfo of guest/kvm_api.h. */
+struct memory_information {
+	uint64_t max_memory;
+	uint64_t max_reqmem;
+	uint64_t reqmem_upper;
+	uint64_t reqmem_current;
+};
+
+int call_get_meminfo(struct call *call)
+{
+	const struct space *space = call->process->space;
+	struct memory_information information = {.max_memory = call->process->config->memory_limit};
+
+	if (space->master != NULL) {
+		information.max_reqmem = space->page_limit * PAGE_SIZE;
+		information.reqmem_current = (space->frame_count + space->table_count) * PAGE_SIZE;
+		information.reqmem_upper = information.reqmem_current;
+	}
+	return call_write(call, call->arguments[0], &information, sizeof(information));
+}

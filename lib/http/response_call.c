@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys_backend_response: takes the guest's answer. Everything small is checked
+ * before the content is copied, which comes last.
+ */
+#include "call.h"
+#include "exchange.h"
+#include "header_calls.h"
+
+#include "../util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STATUS_FIRST 200
+#define STATUS_LAST 599
+#define CONTENT_TYPE_LIMIT 0x1000u
+#define CONTENT_MAXIMUM ((uint64_t)512 << 20)
+
+/* No pointer of a program is as small. */
+#define POINTER_MINIMUM 0x1000u
+#define EXTRA_FIELDS_MAXIMUM 64u
+
+/*
+ * The part of struct BackendResponseExtra that all programs have: bindings
+ * differ in what lies behind it.
+ */
+struct extra {
+	uint64_t fields;
+	uint16_t count;
+	uint8_t unused[6];
+};
+_Static_assert(sizeof(struct extra) == 16, "the guest's layout");
+
+/* struct ResponseHeader. */
+struct extra_field {
+	uint64_t text;
+	uint64_t length;
+};
+
+static int read_status(struct call *call, int *status)
+{
+	*status = (int16_t)call->arguments[0];
+	if (*status < STATUS_FIRST || *status > STATUS_LAST)
+		return call_deny(call, "Invalid HTTP status code returned by program");
+	return 0;
+}
+
+/* The text ends at its first NUL: some programs count theirs. NULL: there is none. */
+static int read_content_type(struct call *call, char **type)
+{
+	uint64_t length = (uint16_t)call->arguments[2];
+	void *text;
+	int result;
+
+	*type = NULL;
+	if (length == 0)
+		return 0;
+	if (length >= CONTENT_TYPE_LIMIT)
+		return call_deny(call, "Content-type length overflow");
+	result = call_read_allocated(call, call->arguments[1], length, &text);
+	if (result < 0)
+		return result;
+	if (!field_value_is_legal(text, strlen(text))) {
+		free(text);
+		return call_deny(call, "Content-type had an illegal character");
+	}
+	*type = text;
+	return 0;
+}
+
+static int read_extra_fields(struct call *call, const struct extra *extra)
+{
+	struct extra_field field[EXTRA_FIELDS_MAXIMUM];
+	int result = call_read(call, extra->fields, field, extra->count * sizeof(field[0]));
+
+	for (unsigned i = 0; i < extra->count && result == 0; i++) {
+		uint32_t index;
+
+		result = header_call_set(call, &call->hypercalls->exchange->response_fields,
+		                         field[i].text, field[i].length, &index);
+		if (result == 0 && index == UINT32_MAX)
+			result = call_deny(call, "Too many headers in BackendResponseExtra");
+	}
+	return result;
+}
+
+static int read_extra(struct call *call)
+{
+	uint64_t address = call->arguments[5];
+	struct extra extra;
+	int result;
+
+	if (address == 0)
+		return 0;
+	if (address < POINTER_MINIMUM)
+		return call_deny(call, "Invalid BackendResponseExtra pointer");
+	result = call_read(call, address, &extra, sizeof(extra));
+	if (result < 0)
+		return result;
+	if (extra.fields < POINTER_MINIMUM)
+		return call_deny(call, "Invalid BackendResponseExtra headers pointer");
+	if (extra.count > EXTRA_FIELDS_MAXIMUM)
+		return call_deny(call, "Too many headers in BackendResponseExtra");
+	return read_extra_fields(call, &extra);
+}
+
+static int read_content(struct call *call, void **content)
+{
+	uint64_t length = call->arguments[4];
+
+	*content = NULL;
+	if (length == 0)
+		return 0;
+	if (length > CONTENT_MAXIMUM)
+		return call_deny(call, "Response content is larger than 512 MiB");
+	return call_read_allocated(call, call->arguments[3], length, content);
+}
+
+static int take_response(struct call *call)
+{
+	char *type;
+	void *content;
+	int status;
+	int result = read_status(call, &status);
+
+	if (result == 0)
+		result = read_content_type(call, &type);
+	if (result < 0)
+		return result;
+	result = read_extra(call);
+	if (result == 0)
+		result = read_content(call, &content);
+	if (result < 0) {
+		free(type);
+		return result;
+	}
+	exchange_respond(call->hypercalls->exchange, status, type, content, call->arguments[4]);
+	return 0;
+}
+
+/*
+ * Without a request, in a function that the host called by itself, the guest
+ * only stops: what it answered stands in its registers.
+ */
+int call_backend_response(struct call *call)
+{
+	int result = 0;
+
+	if (!call->hypercalls->ready)
+		return call_deny(call, "%s(): There is no request yet", call->name);
+	if (call->hypercalls->exchange != NULL)
+		result = take_response(call);
+	if (result == 0)
+		call->action = HYPERCALL_STOP;
+	return result;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a sandbox: borrows a vCPU, enters, routes every exit to who answers
+ * it (system calls, hypercalls, page faults), and turns what ends the run into
+ * an outcome.
+ */
+#include "sandbox.h"
+
+#include "layout.h"
+#include "linux/mm.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* SYSCALL with a number from here on is a hypercall: Linux has none there. */
+#define HYPERCALL_FIRST 0x10000u
+#define HYPERCALL_LAST 0x7fffffffu
+/* OUT with a number below this is a Linux system call. */
+#define OUT_SYSCALL_END 512u
+
+static bool end(struct kvmsb_result *result, enum kvmsb_outcome outcome)
+{
+	result->outcome = outcome;
+	return true;
+}
+
+static bool end_fault(struct kvmsb_result *result, const struct vcpu_exit *exit, uint64_t rip)
+{
+	result->fault = (struct kvmsb_fault){.vector = exit->vector,
+	                                     .error_code = exit->error_code,
+	                                     .address = exit->address,
+	                                     .rip = rip};
+	return end(result, KVMSB_OUTCOME_FAULTED);
+}
+
+static bool end_of_process(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	switch (sandbox->process.end) {
+	case PROCESS_RUNS:
+		return false;
+	case PROCESS_EXITED:
+		result->exit_status = sandbox->process.exit_status & 0xff;
+		return end(result, KVMSB_OUTCOME_EXITED);
+	case PROCESS_KILLED:
+		result->exit_signal = sandbox->process.exit_signal;
+		return end(result, KVMSB_OUTCOME_EXITED);
+	case PROCESS_OUT_OF_MEMORY:
+		return end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	case PROCESS_TIMED_OUT:
+		return end(result, KVMSB_OUTCOME_TIMED_OUT);
+	case PROCESS_DENIED:
+		break;
+	}
+	return end(result, KVMSB_OUTCOME_DENIED);
+}
+
+static bool run_system_call(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	process_system_call(&sandbox->process);
+	return end_of_process(sandbox, result);
+}
+
+static bool run_hypercall(struct kvmsb *sandbox, uint32_t number, uint64_t fourth,
+                          struct kvmsb_result *result)
+{
+	struct kvmsb_registers *registers = &sandbox->context.registers;
+	const uint64_t arguments[6] = {registers->rdi, registers->rsi, registers->rdx,
+	                               fourth,         registers->r8,  registers->r9};
+	uint64_t value = registers->rax;
+
+	sandbox->hypercall_count++;
+	result->hypercall = number;
+	switch (hypercalls_run(&sandbox->hypercalls, &sandbox->process, number, arguments, &value)) {
+	case HYPERCALL_CONTINUE:
+		registers->rax = value;
+		return end_of_process(sandbox, result);
+	case HYPERCALL_READY:
+		return end(result, KVMSB_OUTCOME_READY);
+	case HYPERCALL_STOP:
+		return end(result, KVMSB_OUTCOME_HYPERCALL);
+	case HYPERCALL_DENIED:
+		break;
+	}
+	snprintf(sandbox->detail, sizeof(sandbox->detail), "%s", sandbox->hypercalls.detail);
+	return end(result, KVMSB_OUTCOME_DENIED);
+}
+
+static bool route_syscall(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	uint64_t number = sandbox->context.registers.rax;
+
+	if (number >= HYPERCALL_FIRST && number <= HYPERCALL_LAST)
+		return run_hypercall(sandbox, (uint32_t)number, sandbox->context.registers.r10, result);
+	return run_system_call(sandbox, result);
+}
+
+/* By OUT: EAX alone is the number, and the fourth argument of a hypercall is in RCX. */
+static bool route_out(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	struct kvmsb_registers *registers = &sandbox->context.registers;
+	uint32_t number = (uint32_t)registers->rax;
+
+	if (number == HYPERCALL_RETURN && sandbox->in_call) {
+		result->value = registers->rdi;
+		result->value_high = registers->rdx;
+		return end(result, KVMSB_OUTCOME_RETURNED);
+	}
+	if (number < OUT_SYSCALL_END) {
+		registers->rax = number;
+		return run_system_call(sandbox, result);
+	}
+	return run_hypercall(sandbox, number, registers->rcx, result);
+}
+
+static unsigned fault_access(uint32_t error_code)
+{
+	if ((error_code & FAULT_FETCH) != 0)
+		return SPACE_EXECUTE;
+	return (error_code & FAULT_WRITE) != 0 ? SPACE_WRITE : SPACE_READ;
+}
+
+static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit,
+                             struct kvmsb_result *result)
+{
+	uint64_t rip = sandbox->context.registers.rip;
+	int answer;
+
+	sandbox->page_faults++;
+	if (exit->in_kernel || (exit->error_code & FAULT_RESERVED) != 0)
+		return end_fault(result, exit, rip);
+	answer = mm_fault(&sandbox->process, exit->address, fault_access(exit->error_code), true);
+	if (answer == 0)
+		return false;
+	if (answer == -ENOMEM)
+		return end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	return end_fault(result, exit, rip);
+}
+
+/*
+ * Without exits from ring 3, OUT to a port of ours faults: #GP(0) at the
+ * instruction's two bytes. True when it was one; then it is done and passed.
+ */
+static bool is_faulting_out(struct kvmsb *sandbox, const struct vcpu_exit *exit)
+{
+	struct kvmsb_registers *registers = &sandbox->context.registers;
+	uint8_t code[2];
+
+	if (sandbox->machine->entry != KVMSB_ENTRY_EXCEPTION || exit->vector != VECTOR_GP ||
+	    exit->error_code != 0 || exit->in_kernel)
+		return false;
+	if (registers->rip == LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT) {
+		registers->rip += sizeof(code);
+		return true;
+	}
+	if (guest_read(&sandbox->process, registers->rip, code, sizeof(code)) < 0 ||
+	    code[0] != 0xe7 || code[1] != PORT_HYPERCALL)
+		return false;
+	registers->rip += sizeof(code);
+	return true;
+}
+
+static bool route_exception(struct kvmsb *sandbox, const struct vcpu_exit *exit,
+                            struct kvmsb_result *result)
+{
+	if (exit->vector == VECTOR_PF)
+		return route_page_fault(sandbox, exit, result);
+	if (is_faulting_out(sandbox, exit))
+		return route_out(sandbox, result);
+	return end_fault(result, exit, sandbox->context.registers.rip);
+}
+
+static bool route_stray(struct kvmsb *sandbox, const struct vcpu_exit *exit,
+                        struct kvmsb_result *result)
+{
+	const struct vcpu_exit refused = {.vector = VECTOR_GP, .address = exit->address};
+
+	snprintf(sandbox->detail, sizeof(sandbox->detail),
+	         "input or output that no guest may do (KVM exit %u, address %#llx)", exit->kvm_reason,
+	         (unsigned long long)exit->address);
+	return end_fault(result, &refused, sandbox->context.registers.rip);
+}
+
+static bool route_failure(struct kvmsb *sandbox, const struct vcpu_exit *exit,
+                          struct kvmsb_result *result)
+{
+	snprintf(sandbox->detail, sizeof(sandbox->detail),
+	         "KVM could not go on: exit %u, detail %#x, at %#llx", exit->kvm_reason, exit->kvm_detail,
+	         (unsigned long long)sandbox->context.registers.rip);
+	result->fault.rip = sandbox->context.registers.rip;
+	return end(result, KVMSB_OUTCOME_INTERNAL);
+}
+
+/* True when the run is over. */
+static bool route(struct kvmsb *sandbox, const struct vcpu_exit *exit, struct kvmsb_result *result)
+{
+	switch (exit->kind) {
+	case VCPU_EXIT_SYSCALL:
+		return route_syscall(sandbox, result);
+	case VCPU_EXIT_HYPERCALL:
+		return route_out(sandbox, result);
+	case VCPU_EXIT_EXCEPTION:
+		return route_exception(sandbox, exit, result);
+	case VCPU_EXIT_INTERRUPTED:
+		return end(result, KVMSB_OUTCOME_TIMED_OUT);
+	case VCPU_EXIT_STRAY:
+		return route_stray(sandbox, exit, result);
+	case VCPU_EXIT_FAILED:
+		break;
+	}
+	return route_failure(sandbox, exit, result);
+}
+
+/* Enters and routes until the run is over. */
+static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	for (;;) {
+		struct vcpu_exit exit;
+		int failed;
+
+		space_enter(sandbox->space);
+		sandbox->context.root = sandbox->space->table.root;
+		sandbox->context.generation = space_generation(sandbox->space);
+		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline, &exit,
+		                  &result->kvm_runs);
+		if (failed < 0)
+			return sandbox_fail(sandbox, failed, "KVM_RUN: %s", strerror(-failed));
+		if (route(sandbox, &exit, result))
+			return 0;
+		if (sandbox->doomed)
+			return sandbox_fail(sandbox, -ECANCELED, "destroyed by its own callback");
+		if (sandbox->host_error < 0)
+			return sandbox_fail(sandbox, sandbox->host_error,
+			                    "no virtual processor after a callback: %s",
+			                    strerror(-sandbox->host_error));
+	}
+}
+
+/*
+ * x87 and vector state of the program where it waits: every call starts with
+ * it (guest/kernel.S). XRSTOR refuses a component that XCR0 does not have.
+ */
+static int capture_state(struct kvmsb *sandbox)
+{
+	struct machine *machine = sandbox->machine;
+	struct kvm_xsave *image = (struct kvm_xsave *)(void *)machine->state_image;
+	const size_t header = 512;
+	uint64_t components;
+	int result = vcpu_read_state(sandbox->vcpu, image);
+
+	if (result < 0)
+		return sandbox_fail(sandbox, result, "KVM_GET_XSAVE: %s", strerror(-result));
+	memcpy(&components, machine->state_image + header, sizeof(components));
+	components &= machine->host->features.xcr0;
+	memset(machine->state_image + header, 0, 64);
+	memcpy(machine->state_image + header, &components, sizeof(components));
+	sandbox->start = sandbox->context.registers;
+	return 0;
+}
+
+static enum sandbox_state state_after(const struct kvmsb *sandbox, enum kvmsb_outcome outcome)
+{
+	switch (outcome) {
+	case KVMSB_OUTCOME_RETURNED:
+	case KVMSB_OUTCOME_HYPERCALL:
+		return sandbox->state;
+	case KVMSB_OUTCOME_READY:
+		/* A function called in a program that never waited may do so: only main() makes it ready. */
+		return sandbox->state == SANDBOX_NEW ? SANDBOX_READY : sandbox->state;
+	case KVMSB_OUTCOME_EXITED:
+		if (sandbox->state == SANDBOX_NEW)
+			return SANDBOX_EXITED;
+		break;
+	default:
+		break;
+	}
+	return sandbox->master != NULL ? SANDBOX_FORK_OVER : SANDBOX_OVER;
+}
+
+static int run_borrowed(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	int failed = loop(sandbox, result);
+
+	if (failed == 0 && sandbox->state == SANDBOX_NEW && sandbox->vcpu != NULL &&
+	    (result->outcome == KVMSB_OUTCOME_READY || result->outcome == KVMSB_OUTCOME_EXITED))
+		failed = capture_state(sandbox);
+	if (sandbox->vcpu != NULL)
+		machine_vcpu_release(sandbox->vcpu, NULL);
+	sandbox->vcpu = NULL;
+	return failed;
+}
+
+static uint64_t deadline_after(uint64_t timeout_ns)
+{
+	uint64_t deadline;
+
+	return checked_add(machine_clock(), timeout_ns, &deadline) && deadline < INT64_MAX
+	               ? deadline
+	               : INT64_MAX;
+}
+
+int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result *result)
+{
+	int failed;
+
+	memset(result, 0, sizeof(*result));
+	sandbox->detail[0] = '\0';
+	sandbox->calls++;
+	sandbox->process.end = PROCESS_RUNS;
+	sandbox->process.deadline = deadline_after(timeout_ns);
+	sandbox->host_error = 0;
+	failed = machine_vcpu_acquire(sandbox->machine, &sandbox->context, sandbox->process.deadline,
+	                              &sandbox->vcpu);
+	if (failed < 0)
+		return sandbox_fail(sandbox, failed, "no virtual processor: %s", strerror(-failed));
+	sandbox->running = true;
+	failed = run_borrowed(sandbox, result);
+	sandbox->running = false;
+	sandbox->kvm_runs += result->kvm_runs;
+	result->registers = sandbox->context.registers;
+	sandbox->state = failed < 0 ? state_after(sandbox, KVMSB_OUTCOME_NONE)
+	                            : state_after(sandbox, result->outcome);
+	return failed;
+}
+
+/*
+ * While a host's function runs, the vCPU is anybody's: a function that runs
+ * another sandbox cannot wait for one that its caller holds.
+ */
+void sandbox_callback_begin(struct process *process)
+{
+	struct kvmsb *sandbox = container_of(process, struct kvmsb, process);
+
+	if (sandbox->vcpu == NULL)
+		return;
+	machine_vcpu_release(sandbox->vcpu, &sandbox->context);
+	sandbox->vcpu = NULL;
+}
+
+int sandbox_callback_end(struct process *process)
+{
+	struct kvmsb *sandbox = container_of(process, struct kvmsb, process);
+	int result;
+
+	if (!sandbox->running || sandbox->vcpu != NULL)
+		return 0;
+	result = machine_vcpu_acquire(sandbox->machine, &sandbox->context, process->deadline,
+	                              &sandbox->vcpu);
+	if (result == 0)
+		return 0;
+	if (result == -ETIMEDOUT)
+		process->end = PROCESS_TIMED_OUT;
+	else
+		sandbox->host_error = result;
+	return result;
+}

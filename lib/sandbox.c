@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a sandbox behind the public functions: create, run, freeze,
+ * fork, reset, destroy, and what can be asked of it. Calls are in call.c,
+ * execution in run.c.
+ */
+#include "sandbox.h"
+
+#include "error.h"
+#include "linux/exec.h"
+#include "linux/mm.h"
+#include "sized.h"
+#include "x86.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int sandbox_fail(struct kvmsb *sandbox, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sandbox->detail, sizeof(sandbox->detail), format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+int sandbox_check_idle(struct kvmsb *sandbox)
+{
+	if (!machine_is_ours(sandbox->machine))
+		return sandbox_fail(sandbox, -ECHILD, "this process is a fork of the sandbox's");
+	if (sandbox->running)
+		return -EBUSY;
+	return 0;
+}
+
+/* Frees a sandbox that nobody references, half-made ones too. */
+static void release(struct kvmsb *sandbox)
+{
+	while (sandbox != NULL && --sandbox->references == 0) {
+		struct kvmsb *master = sandbox->master;
+
+		process_destroy(&sandbox->process);
+		hypercalls_destroy(&sandbox->hypercalls);
+		space_destroy(sandbox->space);
+		vcpu_context_destroy(&sandbox->context);
+		if (master != NULL)
+			sandbox->machine->statistics.forks--;
+		else
+			program_destroy(sandbox->program);
+		machine_release(sandbox->machine);
+		free(sandbox);
+		sandbox = master;
+	}
+}
+
+int sandbox_finish(struct kvmsb *sandbox, int code)
+{
+	if (!sandbox->doomed)
+		return code;
+	release(sandbox);
+	return -ECANCELED;
+}
+
+static struct kvmsb *sandbox_new(void)
+{
+	struct kvmsb *sandbox = calloc(1, sizeof(*sandbox));
+
+	if (sandbox != NULL)
+		sandbox->references = 1;
+	return sandbox;
+}
+
+static void connect(struct kvmsb *sandbox)
+{
+	sandbox->process.registers = &sandbox->context.registers;
+	sandbox->process.callback_begin = sandbox_callback_begin;
+	sandbox->process.callback_end = sandbox_callback_end;
+	sandbox->context.serial = sandbox->space->serial;
+}
+
+static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, struct kvmsb_error *error)
+{
+	struct program *program = sandbox->program;
+	const char *const only_name[] = {program->config.program, NULL};
+	const char *const none[] = {NULL};
+	int result = space_create(&sandbox->space, sandbox->machine,
+	                          program->options.memory_limit >> PAGE_SHIFT);
+
+	if (result == 0)
+		result = process_init(&sandbox->process, sandbox->space, &program->config);
+	if (result < 0)
+		return error_set(error, result, "%s", strerror(-result));
+	connect(sandbox);
+	result = exec_load(&sandbox->process, &program->executable,
+	                   options->arguments != NULL ? options->arguments : only_name,
+	                   options->environment != NULL ? options->environment : none, error);
+	/* vcpuid() of the guest API reads there; it is a page of zeros. */
+	sandbox->context.registers.gs_base = LAYOUT_ENTRY_DATA;
+	return result;
+}
+
+int kvmsb_create(struct kvmsb **out, const struct kvmsb_options *options, struct kvmsb_error *error)
+{
+	struct kvmsb *sandbox = sandbox_new();
+	struct machine_limits limits;
+	int result;
+
+	if (sandbox == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	result = program_create(&sandbox->program, options, error);
+	if (result < 0)
+		goto destroy;
+	limits = program_machine_limits(sandbox->program);
+	result = machine_create(&sandbox->machine, &limits, error);
+	if (result == 0)
+		result = load(sandbox, &sandbox->program->options, error);
+	if (result < 0)
+		goto destroy;
+	*out = sandbox;
+	return 0;
+
+destroy:
+	release(sandbox);
+	return result;
+}
+
+int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	struct kvmsb_result own = {0};
+	int failed = sandbox_check_idle(sandbox);
+	int copied;
+
+	if (failed < 0)
+		return failed;
+	if (sandbox->state != SANDBOX_NEW)
+		return sandbox_fail(sandbox, -EINVAL, "the program has run already");
+	failed = sandbox_run(sandbox, sandbox->program->options.run_timeout_ns, &own);
+	copied = sized_copy_out(result, &own, sizeof(own));
+	return sandbox_finish(sandbox, failed < 0 ? failed : copied);
+}
+
+int kvmsb_freeze(struct kvmsb *sandbox)
+{
+	int result = sandbox_check_idle(sandbox);
+
+	if (result < 0)
+		return result;
+	if (sandbox->state == SANDBOX_OVER)
+		return sandbox_fail(sandbox, -ESRCH, "the program is over");
+	if (sandbox->state != SANDBOX_READY && sandbox->state != SANDBOX_EXITED)
+		return sandbox_fail(sandbox, -EINVAL, "only a ready or exited sandbox can be frozen");
+	result = space_freeze(sandbox->space);
+	if (result < 0)
+		return sandbox_fail(sandbox, result, "freezing memory: %s", strerror(-result));
+	sandbox->state = SANDBOX_MASTER;
+	return 0;
+}
+
+/* The page that the first instruction of a call writes. */
+static gva_t call_stack_page(const struct kvmsb *sandbox)
+{
+	uint64_t start, stop;
+
+	mm_call_stack(&sandbox->process, &start, &stop);
+	return gva(stop - PAGE_SIZE);
+}
+
+static int build_fork(struct kvmsb *fork, struct kvmsb *master)
+{
+	int result = space_fork(&fork->space, master->space,
+	                        master->program->options.fork_memory_limit >> PAGE_SHIFT,
+	                        call_stack_page(master));
+
+	if (result == 0)
+		result = process_fork(&fork->process, &master->process, fork->space);
+	if (result < 0)
+		return result;
+	hypercalls_fork(&fork->hypercalls, &master->hypercalls);
+	connect(fork);
+	fork->start = master->start;
+	fork->state = SANDBOX_FORK;
+	return 0;
+}
+
+int kvmsb_fork(struct kvmsb *master, struct kvmsb **out, struct kvmsb_error *error)
+{
+	struct kvmsb *fork;
+	int result;
+
+	if (!machine_is_ours(master->machine))
+		return error_set(error, -ECHILD, "this process is a fork of the sandbox's");
+	if (master->state != SANDBOX_MASTER)
+		return error_set(error, -EINVAL, "only a frozen sandbox can be forked");
+	fork = sandbox_new();
+	if (fork == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	master->references++;
+	fork->master = master;
+	fork->program = master->program;
+	fork->machine = machine_reference(master->machine);
+	fork->machine->statistics.forks++;
+	result = build_fork(fork, master);
+	if (result < 0) {
+		release(fork);
+		return error_set(error, result, "memory for a fork: %s", strerror(-result));
+	}
+	*out = fork;
+	return 0;
+}
+
+int kvmsb_reset(struct kvmsb *fork)
+{
+	int result = sandbox_check_idle(fork);
+
+	if (result < 0)
+		return result;
+	if (fork->master == NULL)
+		return sandbox_fail(fork, -EINVAL, "only a fork can be reset");
+	fork->detail[0] = '\0';
+	fork->resets++;
+	process_reset(&fork->process, &fork->master->process);
+	hypercalls_reset(&fork->hypercalls, &fork->master->hypercalls);
+	result = space_reset(fork->space, call_stack_page(fork->master));
+	fork->state = result < 0 ? SANDBOX_FORK_OVER : SANDBOX_FORK;
+	return result < 0 ? sandbox_fail(fork, result, "resetting memory: %s", strerror(-result)) : 0;
+}
+
+void kvmsb_destroy(struct kvmsb *sandbox)
+{
+	if (sandbox == NULL)
+		return;
+	if (sandbox->running && machine_is_ours(sandbox->machine))
+		sandbox->doomed = true;
+	else
+		release(sandbox);
+}
+
+static const struct exec_program *executable_of(const struct kvmsb *sandbox)
+{
+	return &sandbox->program->executable;
+}
+
+int kvmsb_symbol(const struct kvmsb *sandbox, const char *name, uint64_t *address)
+{
+	uint64_t size;
+	int result;
+
+	if (!machine_is_ours(sandbox->machine))
+		return -ECHILD;
+	result = elf_image_symbol(&executable_of(sandbox)->image, name, address, &size);
+	if (result == 0)
+		*address += executable_of(sandbox)->bias;
+	return result;
+}
+
+int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void *data, size_t length)
+{
+	if (!machine_is_ours(sandbox->machine))
+		return sandbox_fail(sandbox, -ECHILD, "this process is a fork of the sandbox's");
+	return guest_read(&sandbox->process, address, data, length);
+}
+
+int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data, size_t length)
+{
+	int result = sandbox_check_idle(sandbox);
+
+	if (result < 0)
+		return result;
+	if (sandbox->state == SANDBOX_MASTER)
+		return sandbox_fail(sandbox, -EROFS, "a master's memory never changes");
+	return guest_write(&sandbox->process, address, data, length);
+}
+
+int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *theirs)
+{
+	const struct machine *machine = sandbox->machine;
+	const struct space *space = sandbox->space;
+	struct kvmsb_statistics own;
+
+	if (!machine_is_ours(machine))
+		return -ECHILD;
+	own = (struct kvmsb_statistics){
+		.calls = sandbox->calls,
+		.resets = sandbox->resets,
+		.kvm_runs = sandbox->kvm_runs,
+		.system_calls = sandbox->process.system_calls,
+		.hypercalls = sandbox->hypercall_count,
+		.page_faults = sandbox->page_faults,
+		.pages_private = space->frame_count,
+		.pages_copied = space->copied,
+		.pages_restored = space->restored,
+		.machine_forks = machine->statistics.forks,
+		.machine_vcpus = machine->vcpu_count,
+		.machine_migrations = machine->statistics.migrations,
+		.machine_drains = machine->statistics.drains,
+		.machine_forced_flushes = machine->statistics.forced_flushes,
+		.machine_shadow_drops = machine->statistics.shadow_drops,
+		.machine_frame_drops = machine->statistics.frame_drops,
+		.machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
+		                  << PAGE_SHIFT,
+	};
+	return sized_copy_out(theirs, &own, sizeof(own));
+}
+
+/* " at 0x401136 (main+0x6)" */
+static void describe_place(const struct kvmsb *sandbox, uint64_t rip, char *text, size_t length)
+{
+	const struct exec_program *executable = executable_of(sandbox);
+	const char *name;
+	uint64_t offset;
+
+	if (elf_image_symbol_at(&executable->image, rip - executable->bias, &name, &offset) == 0)
+		snprintf(text, length, " at %#llx (%.80s+%#llx)", (unsigned long long)rip, name,
+		         (unsigned long long)offset);
+	else
+		snprintf(text, length, " at %#llx", (unsigned long long)rip);
+}
+
+static void describe_fault(const struct kvmsb *sandbox, const struct kvmsb_result *result, char *text,
+                           size_t length)
+{
+	const struct kvmsb_fault *fault = &result->fault;
+	const char *access = (fault->error_code & FAULT_FETCH) != 0   ? "executing"
+	                     : (fault->error_code & FAULT_WRITE) != 0 ? "writing"
+	                                                              : "reading";
+	char place[128];
+
+	describe_place(sandbox, fault->rip, place, sizeof(place));
+	if (fault->vector == VECTOR_PF)
+		snprintf(text, length, "page fault (vector 14, error code %#x) %s %#llx%s",
+		         fault->error_code, access, (unsigned long long)fault->address, place);
+	else
+		snprintf(text, length, "%s (vector %u, error code %#x)%s", kvmsb_vector_name(fault->vector),
+		         fault->vector, fault->error_code, place);
+}
+
+size_t kvmsb_describe(const struct kvmsb *sandbox, const struct kvmsb_result *theirs, char *text,
+                      size_t length)
+{
+	const char *name = kvmsb_outcome_name(theirs->outcome);
+	char place[256];
+
+	switch (theirs->outcome) {
+	case KVMSB_OUTCOME_FAULTED:
+		describe_fault(sandbox, theirs, place, sizeof(place));
+		return (size_t)snprintf(text, length, "%s", place);
+	case KVMSB_OUTCOME_EXITED:
+		if (theirs->exit_signal != 0)
+			return (size_t)snprintf(text, length, "killed by signal %d", theirs->exit_signal);
+		return (size_t)snprintf(text, length, "exited with status %d", theirs->exit_status);
+	case KVMSB_OUTCOME_RETURNED:
+		return (size_t)snprintf(text, length, "returned %#llx", (unsigned long long)theirs->value);
+	case KVMSB_OUTCOME_TIMED_OUT:
+	case KVMSB_OUTCOME_OUT_OF_MEMORY:
+	case KVMSB_OUTCOME_DENIED:
+	case KVMSB_OUTCOME_INTERNAL:
+		describe_place(sandbox, theirs->registers.rip, place, sizeof(place));
+		return (size_t)snprintf(text, length, "%s%s", name, place);
+	default:
+		return (size_t)snprintf(text, length, "%s", name);
+	}
+}
+
+const char *kvmsb_detail(const struct kvmsb *sandbox)
+{
+	return sandbox->detail;
+}
