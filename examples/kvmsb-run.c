@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kvmsb-run: runs a Linux program in a sandbox from the command line, and
+ * calls or requests forks of it. See kvmsb-run --help.
+ */
+#include "run-options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static void trace(void *user, const struct kvmsb_trace_event *event)
+{
+	(void)user;
+	fprintf(stderr, "%s\n", event->text);
+}
+
+/* ---- What went wrong ---- */
+
+static int host_failed(const struct run_options *options, const struct kvmsb *sandbox,
+                       const char *what, int error)
+{
+	const char *detail = sandbox != NULL ? kvmsb_detail(sandbox) : "";
+
+	fprintf(stderr, "kvmsb-run: %s: %s: %s\n", options->name, what,
+	        detail[0] != '\0' ? detail : strerror(-error));
+	return STATUS_HOST_FAILED;
+}
+
+static void print_outcome(const struct run_options *options, const struct kvmsb *sandbox,
+                          const struct kvmsb_result *result)
+{
+	const char *detail = kvmsb_detail(sandbox);
+	char text[512];
+
+	kvmsb_describe(sandbox, result, text, sizeof(text));
+	fprintf(stderr, "kvmsb-run: %s: %s%s%s\n", options->name, text, detail[0] != '\0' ? ": " : "",
+	        detail);
+}
+
+/* The exit status for what the program did; says so when it is not plain. */
+static int status_of(const struct run_options *options, const struct kvmsb *sandbox,
+                     const struct kvmsb_result *result)
+{
+	switch (result->outcome) {
+	case KVMSB_OUTCOME_EXITED:
+		if (result->exit_signal == 0)
+			return result->exit_status;
+		print_outcome(options, sandbox, result);
+		return STATUS_SIGNAL + result->exit_signal;
+	case KVMSB_OUTCOME_TIMED_OUT:
+		print_outcome(options, sandbox, result);
+		return STATUS_TIMED_OUT;
+	case KVMSB_OUTCOME_INTERNAL:
+		print_outcome(options, sandbox, result);
+		return STATUS_HOST_FAILED;
+	default:
+		print_outcome(options, sandbox, result);
+		return STATUS_GUEST_FAILED;
+	}
+}
+
+/* ---- Requests ---- */
+
+static bool begins_with(const struct kvmsb_http_field *field, const char *name)
+{
+	return field->length >= strlen(name) && strncasecmp(field->text, name, strlen(name)) == 0;
+}
+
+/* As an HTTP/1.1 response, with plain line ends, and a body that ends its last line. */
+static void print_response(const struct kvmsb_http_response *response)
+{
+	const char *body = response->body;
+
+	printf("HTTP/1.1 %d\n", response->status);
+	if (response->content_type[0] != '\0')
+		printf("Content-Type: %s\n", response->content_type);
+	for (size_t i = 0; i < response->field_count; i++)
+		if (!begins_with(&response->fields[i], "Content-Length:"))
+			printf("%.*s\n", (int)response->fields[i].length, response->fields[i].text);
+	printf("Content-Length: %zu\n\n", response->body_length);
+	if (response->body_length == 0)
+		return;
+	fwrite(body, 1, response->body_length, stdout);
+	if (body[response->body_length - 1] != '\n')
+		putchar('\n');
+}
+
+static int request(const struct run_options *options, struct kvmsb *fork)
+{
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	int error;
+
+	request.url = options->get;
+	request.argument = options->argument;
+	request.fields = options->fields;
+	request.field_count = options->field_count;
+	error = kvmsb_request(fork, &request, &response, &result);
+	if (error < 0)
+		return host_failed(options, fork, "request", error);
+	if (response.status == 0) {
+		int status = status_of(options, fork, &result);
+
+		return status != EXIT_SUCCESS ? status : STATUS_GUEST_FAILED;
+	}
+	print_response(&response);
+	return EXIT_SUCCESS;
+}
+
+/* ---- Calls ---- */
+
+/* Decimal or 0x, with or without a sign. */
+static bool parse_number(const char *text, uint64_t *value)
+{
+	const bool negative = text[0] == '-';
+	const char *digits = text + negative;
+	const bool is_hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+	char *end;
+
+	if (!isdigit((unsigned char)digits[0]))
+		return false;
+	errno = 0;
+	*value = strtoull(digits, &end, is_hexadecimal ? 16 : 10);
+	if (errno != 0 || *end != '\0')
+		return false;
+	if (negative)
+		*value = -*value;
+	return true;
+}
+
+static void set_arguments(const struct run_options *options, struct kvmsb_call *call)
+{
+	call->argument_count = options->call_argument_count;
+	for (size_t i = 0; i < call->argument_count; i++) {
+		struct kvmsb_argument *argument = &call->arguments[i];
+
+		if (parse_number(options->call_arguments[i], &argument->value))
+			continue;
+		argument->kind = KVMSB_ARGUMENT_STRING;
+		argument->input = options->call_arguments[i];
+	}
+}
+
+static void print_call(const struct kvmsb_call *call, char *const *words, uint64_t value)
+{
+	printf("%s(", call->symbol);
+	for (size_t i = 0; i < call->argument_count; i++) {
+		const char *quote = call->arguments[i].kind == KVMSB_ARGUMENT_STRING ? "\"" : "";
+
+		printf("%s%s%s%s", i > 0 ? ", " : "", quote, words[i], quote);
+	}
+	printf(") = %lld (%#llx)\n", (long long)value, (unsigned long long)value);
+}
+
+static int call(const struct run_options *options, struct kvmsb *fork)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	int error;
+
+	call.symbol = options->call;
+	set_arguments(options, &call);
+	error = kvmsb_vmcall(fork, &call, &result);
+	if (error < 0)
+		return host_failed(options, fork, "call", error);
+	if (result.outcome != KVMSB_OUTCOME_RETURNED)
+		return status_of(options, fork, &result);
+	print_call(&call, options->call_arguments, result.value);
+	return EXIT_SUCCESS;
+}
+
+/* ---- Statistics ---- */
+
+static void print_statistics(const char *of, const struct kvmsb *sandbox)
+{
+	struct kvmsb_statistics statistics = KVMSB_STATISTICS_INIT;
+	const struct {
+		const char *name;
+		const uint64_t *value;
+	} rows[] = {
+		{"calls", &statistics.calls},
+		{"resets", &statistics.resets},
+		{"kvm_runs", &statistics.kvm_runs},
+		{"system_calls", &statistics.system_calls},
+		{"hypercalls", &statistics.hypercalls},
+		{"page_faults", &statistics.page_faults},
+		{"pages_private", &statistics.pages_private},
+		{"pages_copied", &statistics.pages_copied},
+		{"pages_restored", &statistics.pages_restored},
+		{"machine_forks", &statistics.machine_forks},
+		{"machine_vcpus", &statistics.machine_vcpus},
+		{"machine_migrations", &statistics.machine_migrations},
+		{"machine_drains", &statistics.machine_drains},
+		{"machine_forced_flushes", &statistics.machine_forced_flushes},
+		{"machine_shadow_drops", &statistics.machine_shadow_drops},
+		{"machine_frame_drops", &statistics.machine_frame_drops},
+		{"machine_memory", &statistics.machine_memory},
+	};
+
+	if (kvmsb_get_statistics(sandbox, &statistics) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		fprintf(stderr, "%s.%s %llu\n", of, rows[i].name, (unsigned long long)*rows[i].value);
+}
+
+/* ---- Runs ---- */
+
+static int use_fork(const struct run_options *options, struct kvmsb *fork)
+{
+	int status = EXIT_SUCCESS;
+
+	for (unsigned long i = 0; i < options->repeat && status == EXIT_SUCCESS; i++) {
+		int error = i > 0 ? kvmsb_reset(fork) : 0;
+
+		if (error < 0)
+			return host_failed(options, fork, "reset", error);
+		if (options->get != NULL && i > 0)
+			putchar('\n');
+		status = options->get != NULL ? request(options, fork) : call(options, fork);
+		/* The guest writes to the same descriptor, past our buffer. */
+		fflush(stdout);
+	}
+	return status;
+}
+
+static int fork_and_use(const struct run_options *options, struct kvmsb *master)
+{
+	struct kvmsb_error detail = KVMSB_ERROR_INIT;
+	struct kvmsb *fork;
+	int status;
+	int error = kvmsb_freeze(master);
+
+	if (error < 0)
+		return host_failed(options, master, "freeze", error);
+	error = kvmsb_fork(master, &fork, &detail);
+	if (error < 0) {
+		fprintf(stderr, "kvmsb-run: %s: fork: %s\n", options->name, detail.detail);
+		return STATUS_HOST_FAILED;
+	}
+	status = use_fork(options, fork);
+	if (options->statistics)
+		print_statistics("fork", fork);
+	kvmsb_destroy(fork);
+	return status;
+}
+
+/* main() has ended: what now? */
+static int go_on(const struct run_options *options, struct kvmsb *sandbox,
+                 const struct kvmsb_result *result)
+{
+	const bool is_ready = result->outcome == KVMSB_OUTCOME_READY;
+	const bool has_exited = result->outcome == KVMSB_OUTCOME_EXITED && result->exit_signal == 0;
+
+	if ((options->get != NULL && is_ready) || (options->call != NULL && (is_ready || has_exited)))
+		return fork_and_use(options, sandbox);
+	if (is_ready) {
+		fprintf(stderr, "kvmsb-run: %s: waits for requests: see --get\n", options->name);
+		return EXIT_SUCCESS;
+	}
+	if (options->get != NULL && has_exited) {
+		fprintf(stderr, "kvmsb-run: %s: exited with status %d, did not wait for requests\n",
+		        options->name, result->exit_status);
+		return STATUS_GUEST_FAILED;
+	}
+	return status_of(options, sandbox, result);
+}
+
+static int run(struct run_options *options)
+{
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	struct kvmsb_error detail = KVMSB_ERROR_INIT;
+	struct kvmsb *sandbox;
+	int error, status;
+
+	if (options->trace)
+		options->sandbox.trace = trace;
+	error = kvmsb_create(&sandbox, &options->sandbox, &detail);
+	if (error < 0) {
+		fprintf(stderr, "kvmsb-run: %s\n", detail.detail);
+		return STATUS_HOST_FAILED;
+	}
+	error = kvmsb_run(sandbox, &result);
+	if (error < 0)
+		status = host_failed(options, sandbox, "run", error);
+	else
+		status = go_on(options, sandbox, &result);
+	if (options->statistics)
+		print_statistics("program", sandbox);
+	kvmsb_destroy(sandbox);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct run_options options;
+	int status = run_options_parse(&options, argc, argv);
+
+	if (status < 0)
+		status = run(&options);
+	run_options_free(&options);
+	return status;
+}
