@@ -27,6 +27,10 @@ static int check_callable(struct kvmsb *sandbox)
 {
 	switch (sandbox->state) {
 	case SANDBOX_READY:
+		/* A freeze that failed half-way can be tried again, and nothing else. */
+		if (sandbox->space->table.frozen)
+			return sandbox_fail(sandbox, -EROFS, "half frozen: freeze it again");
+		return 0;
 	case SANDBOX_FORK:
 		return 0;
 	case SANDBOX_MASTER:

@@ -223,26 +223,28 @@ int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame)
 	return 0;
 }
 
-void memory_frame_free(struct memory *memory, gpa_t frame)
+void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count)
 {
 	struct memory_window *window = &memory->data;
-	uint32_t number = frame_number(window, frame);
-	void *host = window_host(window, frame);
-
+	uint32_t number = frame_number(window, first);
+	uint8_t *host = window->host + (first.value - window->base);
 	/*
 	 * Contents go, and through the MMU notifier every translation to them.
 	 * It fails only for memory that is locked (mlockall(2)): zero it by hand,
 	 * and never hand it out again, for translations may be left.
 	 */
-	bool dropped = madvise(host, PAGE_SIZE, MADV_DONTNEED) == 0;
+	bool dropped = madvise(host, count * PAGE_SIZE, MADV_DONTNEED) == 0;
 
 	if (!dropped)
-		memset(host, 0, PAGE_SIZE);
+		memset(host, 0, count * PAGE_SIZE);
 	pthread_mutex_lock(&memory->lock);
-	memory->frames[number].owner = 0;
-	memory->frames_in_use--;
-	if (dropped)
-		window->free[window->free_count++] = number;
+	memory->frames_in_use -= count;
+	/* The lowest is handed out first: neighbours stay neighbours. */
+	for (uint64_t i = count; i-- > 0;) {
+		memory->frames[number + i].owner = 0;
+		if (dropped)
+			window->free[window->free_count++] = (uint32_t)(number + i);
+	}
 	pthread_mutex_unlock(&memory->lock);
 }
 

@@ -82,8 +82,8 @@ void memory_destroy(struct memory *memory, bool in_parent);
 /* A zeroed data frame. Returns 0, -ENOMEM, or an error of the new memory slot. */
 int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame);
 
-/* Frees data frames; their contents and all translations to them are dropped. */
-void memory_frame_free(struct memory *memory, gpa_t frame);
+/* Frees frames in a row; their contents and all translations to them are dropped. */
+void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count);
 
 /* A zeroed table frame. epoch is kept with it: when it was made, see space.h. */
 int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);

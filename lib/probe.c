@@ -136,9 +136,13 @@ static void fill_pages(struct probe *probe)
 static int set_lstar(struct probe *probe, uint64_t lstar)
 {
 	struct kvm_msr_entry entries[SEGMENTS_MSR_COUNT];
+	int result;
 
 	segments_set_msrs(entries, lstar, 0);
-	return kvm_vcpu_set_msrs(probe->vcpu, entries, SEGMENTS_MSR_COUNT);
+	result = kvm_vcpu_set_msrs(probe->vcpu, entries, SEGMENTS_MSR_COUNT);
+	if (result < 0)
+		error_set(probe->error, result, "probing KVM: KVM_SET_MSRS: %s", strerror(-result));
+	return result;
 }
 
 static int build_vcpu(struct probe *probe)
@@ -270,7 +274,7 @@ static int probe_syscall(struct probe *probe, struct host_behaviour *found)
 	int port = set_lstar(probe, LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL);
 
 	if (port < 0)
-		return error_set(probe->error, port, "probing KVM: cannot set the MSRs of SYSCALL");
+		return port;
 	port = run(probe, LAYOUT_PROBE_SYSCALL, probe->table.root.value);
 	if (port < 0)
 		return port;

@@ -128,7 +128,7 @@ static int take_frame(struct space *space, gva_t va, gpa_t source, gpa_t *frame)
 	return 0;
 }
 
-static void free_frame(struct space *space, gpa_t frame)
+static void unlink_frame(struct space *space, gpa_t frame)
 {
 	struct frame *leaving = memory_frame(&space->machine->memory, frame);
 
@@ -139,7 +139,44 @@ static void free_frame(struct space *space, gpa_t frame)
 	if (leaving->next != FRAME_NONE)
 		frame_at(space, leaving->next)->previous = leaving->previous;
 	space->frame_count--;
-	memory_frame_free(&space->machine->memory, frame);
+}
+
+/* Frames on their way out, neighbours together: freeing costs a system call each time. */
+struct leaving_frames {
+	struct space *space;
+	gpa_t first;
+	uint64_t count;
+};
+
+static void leave_finish(struct leaving_frames *leaving)
+{
+	if (leaving->count > 0)
+		memory_frames_free(&leaving->space->machine->memory, leaving->first, leaving->count);
+	leaving->count = 0;
+}
+
+static void leave(struct leaving_frames *leaving, gpa_t frame)
+{
+	unlink_frame(leaving->space, frame);
+	if (leaving->count > 0 &&
+	    frame.value == leaving->first.value + leaving->count * PAGE_SIZE) {
+		leaving->count++;
+		return;
+	}
+	if (leaving->count > 0 && frame.value + PAGE_SIZE == leaving->first.value) {
+		leaving->first = frame;
+		leaving->count++;
+		return;
+	}
+	leave_finish(leaving);
+	leaving->first = frame;
+	leaving->count = 1;
+}
+
+static void free_frame(struct space *space, gpa_t frame)
+{
+	unlink_frame(space, frame);
+	memory_frames_free(&space->machine->memory, frame, 1);
 }
 
 static uint32_t leaf_flags(unsigned protection)
@@ -209,7 +246,8 @@ int space_create(struct space **out, struct machine *machine, uint64_t page_limi
 
 int space_freeze(struct space *space)
 {
-	int result = pagetable_freeze(&space->table);
+	/* Frozen already: an earlier try got that far. */
+	int result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
 
 	/* It never runs again, but its tables live on in forks: leave no writable shadow of them. */
 	return result < 0 ? result : invalidate_everything(space->machine);
@@ -217,8 +255,11 @@ int space_freeze(struct space *space)
 
 static void free_frames(struct space *space)
 {
+	struct leaving_frames leaving = {.space = space};
+
 	while (space->first_frame != FRAME_NONE)
-		free_frame(space, address_of(space, space->first_frame));
+		leave(&leaving, address_of(space, space->first_frame));
+	leave_finish(&leaving);
 }
 
 static void drop_tables(struct space *space)
@@ -430,6 +471,7 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
 struct edit {
 	struct space *space;
 	struct invalidation invalidation;
+	struct leaving_frames leaving;
 };
 
 /* A leaf went. Freeing its frame drops its translations; one that is shared stays. */
@@ -441,19 +483,20 @@ static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
 	(void)va;
 	(void)after;
 	if (owns(edit->space, before->frame))
-		free_frame(edit->space, before->frame);
+		leave(&edit->leaving, before->frame);
 	else
 		invalidation_note(&edit->invalidation, before->frame, true);
 }
 
 int space_unmap(struct space *space, gva_t va, uint64_t length)
 {
-	struct edit edit = {.space = space};
+	struct edit edit = {.space = space, .leaving.space = space};
 	int result;
 
 	space->rebuild = true;
 	invalidation_begin(&edit.invalidation, space->machine);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
+	leave_finish(&edit.leaving);
 	return result < 0 ? result : invalidation_finish(&edit.invalidation);
 }
 

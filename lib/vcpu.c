@@ -391,9 +391,9 @@ static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
 
 		if (result < 0)
 			return result;
+		/* KVM clears what it has taken of kvm_dirty_regs: a second try goes on from there. */
 		result = kvm_vcpu_run(vcpu->fd);
 		++*kvm_runs;
-		vcpu->run->kvm_dirty_regs = 0;
 		if (result != -EINTR && result != -EAGAIN)
 			return result;
 		if (deadline_over(vcpu, deadline))

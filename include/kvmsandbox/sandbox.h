@@ -149,7 +149,7 @@ KVMSB_EXPORT int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result);
  * runs again, and can be forked.
  *
  * Returns 0, -EINVAL (not in such a state), -ESRCH (over), -EBUSY, -ECHILD,
- * -ENOMEM.
+ * -ENOMEM (it can be tried again; calls may answer -EROFS until it succeeds).
  */
 KVMSB_EXPORT int kvmsb_freeze(struct kvmsb *sandbox);
 
