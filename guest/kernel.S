@@ -54,18 +54,51 @@ guest_entry_text:
 	jmp	*%rcx
 
 /*
- * Begins a call of a guest function. In: EDX:EAX all ones, R10 the third
- * argument, R11 the function, RSP the call's stack with the return address
- * on it, the other arguments in place. Loads the master's x87 and vector
- * state, all of XCR0. Out: RDX the argument, RAX, R10, R11 zero but for the
- * target. Leaves by a jump.
+ * Begins a context: a call of a guest function, or main(). In: EDX:EAX all
+ * ones, R10 what RDX is to be, R11 where to go, RSP and the other registers
+ * as they are to be. Loads the master's x87 and vector state, all of XCR0.
+ * Out: RAX and R10 zero, RDX set, R11 the target. Leaves by a jump.
  */
-	.org guest_entry_text + LAYOUT_ENTRY_CALL, 0xcc
+	.macro	load_state
 	xrstor64 guest_entry_text + (LAYOUT_ENTRY_XSAVE - LAYOUT_ENTRY_TEXT)(%rip)
 	movq	%r10, %rdx
 	xorl	%eax, %eax
 	xorl	%r10d, %r10d
+	.endm
+
+	.org guest_entry_text + LAYOUT_ENTRY_START, 0xcc
+	load_state
 	jmp	*%r11
+
+/*
+ * Null selectors for DS, ES, FS, GS; the bases of FS and GS stay. Clobbers
+ * \scratch alone. For hosts that leave what the last program loaded in them.
+ */
+	.macro	clear_selectors scratch
+	movw	no_selector(%rip), %ds
+	movw	no_selector(%rip), %es
+	rdfsbase \scratch
+	movw	no_selector(%rip), %fs
+	wrfsbase \scratch
+	rdgsbase \scratch
+	movw	no_selector(%rip), %gs
+	wrgsbase \scratch
+	.endm
+
+/* As LAYOUT_ENTRY_START, on such a host. */
+	.org guest_entry_text + LAYOUT_ENTRY_START_SELECTORS, 0xcc
+	load_state
+	clear_selectors %rax
+	xorl	%eax, %eax
+	jmp	*%r11
+
+/*
+ * On such a host, goes on after a system call during which others may have
+ * run. In and out as LAYOUT_ENTRY_SYSCALL: RCX where to go, R11 clobbered.
+ */
+	.org guest_entry_text + LAYOUT_ENTRY_RESUME_SELECTORS, 0xcc
+	clear_selectors %r11
+	jmp	*%rcx
 
 /*
  * Where a called function returns to. In: RAX, RDX its value. Out: RDI, RDX,
@@ -78,6 +111,8 @@ guest_entry_text:
 	.org guest_entry_text + LAYOUT_ENTRY_RETURN_OUT, 0xcc
 	outl	%eax, $PORT_HYPERCALL
 	ud2
+no_selector:
+	.word	0
 	.org guest_entry_text + LAYOUT_ENTRY_TEXT_SIZE, 0xcc
 
 	.section .note.GNU-stack, "", @progbits

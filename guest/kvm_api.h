@@ -253,9 +253,8 @@ static inline void set_backend_request(void (*function)(const struct kvm_request
  * length.
  */
 static inline void set_backend_stream_post(long (*function)(const char *url, const char *arg,
-                                                            const char *ctype,
-                                                            const uint8_t *data, size_t len,
-                                                            size_t offset))
+                                                            const char *ctype, const uint8_t *data,
+                                                            size_t len, size_t offset))
 {
 	kvm_api_register(KVM_API_ON_STREAM_POST, KVM_API_POINTER(function));
 }
@@ -533,7 +532,8 @@ static inline long set_cacheable(bool cached, float ttl, float grace, float keep
 /* Returns a handle; the same one for the same pattern. */
 static inline int sys_regex_compile(const char *pattern, size_t len)
 {
-	return (int)kvm_api_call(KVM_API_REGEX_COMPILE, KVM_API_POINTER(pattern), (long)len, 0, 0, 0, 0);
+	return (int)kvm_api_call(KVM_API_REGEX_COMPILE, KVM_API_POINTER(pattern), (long)len, 0, 0,
+	                         0, 0);
 }
 
 static inline void sys_regex_free(int handle)
@@ -544,8 +544,8 @@ static inline void sys_regex_free(int handle)
 /* Returns the number of groups that matched, the whole one included; below zero if none did. */
 static inline int sys_regex_match(int handle, const char *subject, size_t len)
 {
-	return (int)kvm_api_call(KVM_API_REGEX_MATCH, handle, KVM_API_POINTER(subject), (long)len, 0, 0,
-	                         0);
+	return (int)kvm_api_call(KVM_API_REGEX_MATCH, handle, KVM_API_POINTER(subject), (long)len,
+	                         0, 0, 0);
 }
 
 /* Both texts are NUL-terminated; \0..\9 are groups. flags: 1 replaces all. Returns bytes or -1. */
@@ -866,7 +866,12 @@ static inline long sys_request(const char *url, size_t url_len, struct curl_op *
 
 /* ---- Sockets ---- */
 
-enum SocketEvent { SOCKET_CONNECT = 0, SOCKET_READ = 1, SOCKET_WRITABLE = 2, SOCKET_DISCONNECT = 3 };
+enum SocketEvent {
+	SOCKET_CONNECT = 0,
+	SOCKET_READ = 1,
+	SOCKET_WRITABLE = 2,
+	SOCKET_DISCONNECT = 3
+};
 
 struct kvm_socket_event {
 	int fd;
@@ -915,16 +920,16 @@ static inline void sys_sockets_write(struct kvm_socket_event *events, size_t n)
  */
 #define EMBED_BINARY(name, filename)                                                               \
 	__asm__(".pushsection .rodata, \"a\", @progbits\n"                                         \
-	        "	.balign 16\n"                                                              \
-	        "	.globl " #name ", " #name "_end, " #name "_size\n" #name ":\n"              \
-	        "	.incbin \"" filename "\"\n" #name "_end:\n"                                 \
-	        "	.byte 0\n"                                                                 \
+	        "	.balign 16\n"                                                                    \
+	        "	.globl " #name ", " #name "_end, " #name "_size\n" #name ":\n"             \
+	        "	.incbin \"" filename "\"\n" #name "_end:\n"                                \
+	        "	.byte 0\n"                                                                       \
 	        "	.balign 4\n" #name "_size:\n"                                              \
-	        "	.long " #name "_end - " #name "\n"                                          \
-	        "	.type " #name ", @object\n"                                                 \
-	        "	.type " #name "_size, @object\n"                                            \
-	        "	.size " #name ", " #name "_end - " #name "\n"                               \
-	        "	.size " #name "_size, 4\n"                                                  \
+	        "	.long " #name "_end - " #name "\n"                                         \
+	        "	.type " #name ", @object\n"                                                \
+	        "	.type " #name "_size, @object\n"                                           \
+	        "	.size " #name ", " #name "_end - " #name "\n"                              \
+	        "	.size " #name "_size, 4\n"                                                 \
 	        "	.popsection\n");                                                           \
 	KVM_API_EXTERN const char name[];                                                          \
 	KVM_API_EXTERN const char name##_end[];                                                    \

@@ -32,12 +32,14 @@
 
 /* Offsets in the entry text; kernel.S places its code by them. */
 #define LAYOUT_ENTRY_SYSCALL 0x00
-#define LAYOUT_ENTRY_CALL 0x10
-#define LAYOUT_ENTRY_RETURN 0x40
-#define LAYOUT_ENTRY_TEXT_SIZE 0x60
+#define LAYOUT_ENTRY_START 0x10
+#define LAYOUT_ENTRY_START_SELECTORS 0x30
+#define LAYOUT_ENTRY_RESUME_SELECTORS 0x80
+#define LAYOUT_ENTRY_RETURN 0xc0
+#define LAYOUT_ENTRY_TEXT_SIZE 0xe0
 
 /* Offset of the OUT in the code at LAYOUT_ENTRY_RETURN. */
-#define LAYOUT_ENTRY_RETURN_OUT 0x48
+#define LAYOUT_ENTRY_RETURN_OUT 0xc8
 
 /* Kernel window: pages from its start. */
 #define LAYOUT_KERNEL_INDEX 256
@@ -60,7 +62,13 @@
 #define LAYOUT_PROBE_OUT 0x00
 #define LAYOUT_PROBE_SYSCALL 0x10
 #define LAYOUT_PROBE_READ 0x20
-#define LAYOUT_PROBE_TEXT_SIZE 0x30
+#define LAYOUT_PROBE_SET_SELECTOR 0x30
+#define LAYOUT_PROBE_GET_SELECTOR 0x40
+#define LAYOUT_PROBE_READ_BASE 0x50
+#define LAYOUT_PROBE_TEXT_SIZE 0x60
+
+/* What ring 3 may find at this place of the descriptor table of a Linux host: user data. */
+#define PROBE_HOST_SELECTOR 0x2b
 
 /*
  * Ports, all written by a 4-byte OUT with an immediate port. The I/O bitmap

@@ -26,6 +26,23 @@ guest_probe_text:
 	movq	(%rdi), %rax
 	outl	%eax, $PORT_HYPERCALL
 	ud2
+
+/* Does a selector (RSI) that ring 3 loads outlive the host's loading of others? Out: RAX. */
+	.org guest_probe_text + LAYOUT_PROBE_SET_SELECTOR, 0xcc
+	movl	%esi, %es
+	outl	%eax, $PORT_HYPERCALL
+	ud2
+
+	.org guest_probe_text + LAYOUT_PROBE_GET_SELECTOR, 0xcc
+	movl	%es, %eax
+	outl	%eax, $PORT_HYPERCALL
+	ud2
+
+/* Can ring 3 read (and write) its segment bases? Clobbers RAX. */
+	.org guest_probe_text + LAYOUT_PROBE_READ_BASE, 0xcc
+	rdfsbase %rax
+	outl	%eax, $PORT_HYPERCALL
+	ud2
 	.org guest_probe_text + LAYOUT_PROBE_TEXT_SIZE, 0xcc
 
 	.section .note.GNU-stack, "", @progbits

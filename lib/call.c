@@ -8,7 +8,6 @@
 #include "layout.h"
 #include "linux/mm.h"
 #include "sized.h"
-#include "x86.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,26 +140,21 @@ static int fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *a
 	return 0;
 }
 
-/* As guest/kernel.S wants it at LAYOUT_ENTRY_CALL. */
-static void set_registers(struct kvmsb *sandbox, uint64_t function, const uint64_t *values,
-                          uint64_t stack)
+static void begin(struct kvmsb *sandbox, uint64_t function, const uint64_t *values, uint64_t stack)
 {
-	sandbox->context.registers = (struct kvmsb_registers){
-		.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_CALL,
-		.rflags = RFLAGS_FIXED,
-		.rsp = stack,
-		.rax = UINT32_MAX,
-		.rdx = UINT32_MAX,
+	const struct kvmsb_registers arguments = {
 		.rdi = values[0],
 		.rsi = values[1],
-		.r10 = values[2],
+		.rdx = values[2],
 		.rcx = values[3],
 		.r8 = values[4],
 		.r9 = values[5],
-		.r11 = function,
+		.rsp = stack,
 		.fs_base = sandbox->start.fs_base,
 		.gs_base = sandbox->start.gs_base,
 	};
+
+	vcpu_context_begin(&sandbox->context, sandbox->machine, function, &arguments);
 }
 
 /* A return address below 16-byte alignment: a function's entry, psABI 3.2.2. */
@@ -195,7 +189,7 @@ static int call_function(struct kvmsb *sandbox, uint64_t function,
 		failed = push_return(sandbox, &stack);
 	if (failed < 0)
 		return call_failed(sandbox, failed);
-	set_registers(sandbox, function, values, stack.next);
+	begin(sandbox, function, values, stack.next);
 	sandbox->in_call = true;
 	failed = sandbox_run(sandbox,
 	                     timeout_ns != 0 ? timeout_ns

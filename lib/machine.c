@@ -23,12 +23,15 @@ uint64_t machine_clock(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static pid_t this_thread(void)
+/* gettid(2), asked once a thread; a forked child inherits the answer, which is wrong there. */
+static pid_t this_thread(const struct machine *machine)
 {
-	static _Thread_local pid_t thread;
+	static _Thread_local pid_t thread, process;
 
-	if (thread == 0)
+	if (process != machine->process) {
+		process = machine->process;
 		thread = gettid();
+	}
 	return thread;
 }
 
@@ -199,6 +202,7 @@ int machine_create(struct machine **out, const struct machine_limits *limits, st
 	if (machine == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	machine->references = 1;
+	machine->process = getpid();
 	machine->kvm = machine->vm = -1;
 	machine->vcpu_limit = limits->vcpu_limit;
 	machine->timeout_signal = limits->timeout_signal;
@@ -285,25 +289,26 @@ static int find_vcpu(struct machine *machine, const struct vcpu_context *context
 
 	*vcpu = context->home != NULL && context->home->resident == context && !context->home->busy
 	                ? context->home
-	                : find_idle(machine, this_thread(), false);
+	                : find_idle(machine, this_thread(machine), false);
 	if (*vcpu == NULL && machine->vcpu_count < machine->vcpu_limit)
 		result = make_vcpu(machine, vcpu);
 	/* One that cannot be made is no reason to fail while another can be had. */
 	if (*vcpu == NULL)
-		*vcpu = find_idle(machine, this_thread(), true);
+		*vcpu = find_idle(machine, this_thread(machine), true);
 	return *vcpu == NULL && machine->vcpu_count == 0 ? result : 0;
 }
 
 static int take(struct vcpu *vcpu, const struct vcpu_context *context)
 {
+	pid_t thread = this_thread(vcpu->machine);
 	int result = 0;
 
 	if (vcpu->resident != NULL && vcpu->resident != context)
 		result = vcpu_evict(vcpu);
-	if (result == 0 && vcpu->thread != this_thread()) {
+	if (result == 0 && vcpu->thread != thread) {
 		if (vcpu->thread != 0)
 			vcpu->machine->statistics.migrations++;
-		result = vcpu_adopt(vcpu, this_thread());
+		result = vcpu_adopt(vcpu, thread);
 	}
 	if (result < 0)
 		return result;
@@ -342,6 +347,8 @@ void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
 	pthread_mutex_lock(&machine->lock);
 	vcpu->busy = false;
 	vcpu->resident = suspended;
+	if (suspended != NULL)
+		suspended->displaced = true;
 	pthread_cond_signal(&machine->vcpu_idle);
 	pthread_mutex_unlock(&machine->lock);
 }

@@ -42,6 +42,7 @@ struct machine {
 	const struct host_behaviour *host;
 	enum kvmsb_entry entry;    /* chosen; never AUTOMATIC */
 	const uint32_t *alive;     /* 1; wiped in a forked child (MADV_WIPEONFORK) */
+	pid_t process;             /* that created it */
 	struct memory memory;
 	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */

@@ -51,6 +51,7 @@ struct probe {
 	struct pagetable table;
 	unsigned tables_used;
 	struct kvm_sregs sregs;
+	uint64_t selector; /* in RSI */
 	struct kvmsb_error *error;
 };
 
@@ -220,7 +221,8 @@ static int run(struct probe *probe, uint64_t offset, uint64_t cr3)
 	int result;
 
 	sync->regs = (struct kvm_regs){.rip = PROBE_TEXT + offset, .rflags = RFLAGS_FIXED | RFLAGS_IF,
-	                               .rdi = PROBE_DATA};
+	                               .rdi = PROBE_DATA,
+	                               .rsi = probe->selector};
 	sync->sregs = probe->sregs;
 	sync->sregs.cr3 = cr3;
 	probe->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
@@ -321,6 +323,37 @@ static int probe_shadow(struct probe *probe, struct host_behaviour *found)
 	return 0;
 }
 
+/* Whether the selector, if ring 3 can load it at all, is there again in the next context. */
+static int probe_selector(struct probe *probe, uint64_t selector, struct host_behaviour *found)
+{
+	int port;
+
+	probe->selector = selector;
+	port = run(probe, LAYOUT_PROBE_SET_SELECTOR, probe->table.root.value);
+	if (port != PORT_HYPERCALL)
+		return port;
+	port = run(probe, LAYOUT_PROBE_GET_SELECTOR, probe->table.root.value);
+	if (port < 0)
+		return port;
+	if ((uint16_t)probe->run->s.regs.regs.rax == selector)
+		found->selectors_stay = true;
+	return 0;
+}
+
+/* Looked for only where the entry text could repair it: that takes RDFSBASE, whatever CPUID says. */
+static int probe_selectors(struct probe *probe, struct host_behaviour *found)
+{
+	int result;
+
+	if (!found->bitmap_exits)
+		return 0;
+	result = run(probe, LAYOUT_PROBE_READ_BASE, probe->table.root.value);
+	if (result != PORT_HYPERCALL)
+		return result;
+	result = probe_selector(probe, SELECTOR_USER_DATA, found);
+	return result < 0 ? result : probe_selector(probe, PROBE_HOST_SELECTOR, found);
+}
+
 static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 {
 	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1, .error = error};
@@ -332,7 +365,10 @@ static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 		result = probe_syscall(&probe, found);
 	if (result == 0)
 		result = probe_shadow(&probe, found);
-	if (result == 0) {
+	if (result == 0)
+		result = probe_selectors(&probe, found);
+	if (result >= 0) {
+		result = 0;
 		found->features = probe.features;
 		found->cpuid = probe.cpuid;
 		probe.cpuid = NULL;

@@ -82,6 +82,16 @@ static void connect(struct kvmsb *sandbox)
 	sandbox->context.serial = sandbox->space->serial;
 }
 
+/* The registers that the loader left are what the program starts with. */
+static void begin(struct kvmsb *sandbox)
+{
+	struct kvmsb_registers first = sandbox->context.registers;
+
+	/* vcpuid() of the guest API reads there; it is a page of zeros. */
+	first.gs_base = LAYOUT_ENTRY_DATA;
+	vcpu_context_begin(&sandbox->context, sandbox->machine, first.rip, &first);
+}
+
 static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, struct kvmsb_error *error)
 {
 	struct program *program = sandbox->program;
@@ -98,9 +108,10 @@ static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, stru
 	result = exec_load(&sandbox->process, &program->executable,
 	                   options->arguments != NULL ? options->arguments : only_name,
 	                   options->environment != NULL ? options->environment : none, error);
-	/* vcpuid() of the guest API reads there; it is a page of zeros. */
-	sandbox->context.registers.gs_base = LAYOUT_ENTRY_DATA;
-	return result;
+	if (result < 0)
+		return result;
+	begin(sandbox);
+	return 0;
 }
 
 int kvmsb_create(struct kvmsb **out, const struct kvmsb_options *options, struct kvmsb_error *error)

@@ -146,6 +146,30 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
+/* By way of the entry text: guest/kernel.S at LAYOUT_ENTRY_START. */
+void vcpu_context_begin(struct vcpu_context *context, const struct machine *machine, uint64_t rip,
+                        const struct kvmsb_registers *arguments)
+{
+	context->registers = (struct kvmsb_registers){
+		.rip = LAYOUT_ENTRY_TEXT + (machine->host->selectors_stay ? LAYOUT_ENTRY_START_SELECTORS
+	                                                                  : LAYOUT_ENTRY_START),
+		.rflags = RFLAGS_FIXED,
+		.rax = UINT32_MAX,
+		.rdx = UINT32_MAX,
+		.r11 = rip,
+		.r10 = arguments->rdx,
+		.rdi = arguments->rdi,
+		.rsi = arguments->rsi,
+		.rcx = arguments->rcx,
+		.r8 = arguments->r8,
+		.r9 = arguments->r9,
+		.rsp = arguments->rsp,
+		.fs_base = arguments->fs_base,
+		.gs_base = arguments->gs_base,
+	};
+	context->displaced = false;
+}
+
 void vcpu_context_destroy(struct vcpu_context *context)
 {
 	free(context->saved_state);
@@ -329,7 +353,14 @@ static void store_general(struct kvmsb_registers *to, const struct kvm_regs *fro
 	};
 }
 
-static void load(struct vcpu *vcpu, const struct vcpu_context *context)
+/* After a system call that others ran during, selectors may be theirs: see guest/kernel.S. */
+static bool repairs_selectors(const struct vcpu *vcpu, const struct vcpu_context *context)
+{
+	return context->displaced && vcpu->machine->host->selectors_stay &&
+	       context->registers.rip == context->registers.rcx;
+}
+
+static void load(struct vcpu *vcpu, struct vcpu_context *context)
 {
 	struct kvm_sync_regs *sync = &vcpu->run->s.regs;
 	struct kvm_sregs want = vcpu->user_sregs;
@@ -342,6 +373,9 @@ static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 	same_space = vcpu->cr3 == want.cr3 && vcpu->serial == context->serial;
 	load_general(&sync->regs, &context->registers);
 	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	if (repairs_selectors(vcpu, context))
+		sync->regs.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RESUME_SELECTORS;
+	context->displaced = false;
 	if (vcpu->at_sysret && same_space && context->registers.rip == context->registers.rcx &&
 	    context->registers.rflags == context->registers.r11 &&
 	    sync->sregs.fs.base == want.fs.base && sync->sregs.gs.base == want.gs.base) {

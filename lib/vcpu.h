@@ -60,8 +60,16 @@ struct vcpu_context {
 	struct vcpu *home;       /* the vCPU that holds its x87 and vector state; NULL: saved_state, if any */
 	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
 	bool state_saved;        /* saved_state is to be loaded before it goes on */
+	bool displaced;          /* was suspended: others may have run on its thread since */
 };
 
+/*
+ * Sets the registers to begin something new at `rip`: all others zero but for
+ * those that `arguments` has of RDI, RSI, RDX, RCX, R8, R9, and RSP and the
+ * segment bases. It starts with the x87 and vector state in machine->state_image.
+ */
+void vcpu_context_begin(struct vcpu_context *context, const struct machine *machine, uint64_t rip,
+                        const struct kvmsb_registers *arguments);
 void vcpu_context_destroy(struct vcpu_context *context);
 
 struct vcpu {
