@@ -482,6 +482,7 @@ static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
 
 	(void)va;
 	(void)after;
+	edit->space->rebuild = true;
 	if (owns(edit->space, before->frame))
 		leave(&edit->leaving, before->frame);
 	else
@@ -493,7 +494,6 @@ int space_unmap(struct space *space, gva_t va, uint64_t length)
 	struct edit edit = {.space = space, .leaving.space = space};
 	int result;
 
-	space->rebuild = true;
 	invalidation_begin(&edit.invalidation, space->machine);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
 	leave_finish(&edit.leaving);
@@ -508,6 +508,7 @@ static void leaf_protected(void *context, gva_t va, const struct mapping *before
 	uint32_t lost = before->flags & ~after->flags & (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
 
 	(void)va;
+	edit->space->rebuild = true;
 	if (lost != 0)
 		invalidation_note(&edit->invalidation, before->frame, !owns(edit->space, before->frame));
 }
@@ -517,25 +518,26 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	struct edit edit = {.space = space};
 	int result;
 
-	space->rebuild = true;
 	invalidation_begin(&edit.invalidation, space->machine);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection), leaf_protected,
 	                           &edit);
 	return result < 0 ? result : invalidation_finish(&edit.invalidation);
 }
 
-static int own_paths(struct space *space, gva_t va, uint64_t length)
+static int stop_at_first(void *context, gva_t va, const struct mapping *mapping)
 {
-	const uint64_t step = mapping_length(MAPPING_2M);
-	uint64_t end = va.value + length;
+	uint64_t *first = context;
 
-	for (uint64_t at = va.value; at < end; at = align_down(at, step) + step) {
-		int result = pagetable_own_path(&space->table, gva(at));
+	(void)mapping;
+	*first = va.value;
+	return 1;
+}
 
-		if (result < 0)
-			return result;
-	}
-	return 0;
+/* The first mapped page in [*page, end). */
+static bool next_page(const struct space *space, uint64_t *page, uint64_t end)
+{
+	return *page < end &&
+	       pagetable_walk(&space->table, gva(*page), end - *page, stop_at_first, page) > 0;
 }
 
 static void move_page(struct edit *edit, gva_t from, gva_t to)
@@ -544,15 +546,28 @@ static void move_page(struct edit *edit, gva_t from, gva_t to)
 	struct mapping mapping;
 	bool own;
 
-	if (pagetable_lookup(table, from, &mapping) < 0)
-		return;
-	/* Both paths are private already: neither needs memory. */
+	/* Both paths are private already: nothing here can fail. */
+	pagetable_lookup(table, from, &mapping);
 	pagetable_unmap(table, from, PAGE_SIZE, NULL, NULL);
 	pagetable_map(table, to, mapping.frame, PAGE_SIZE, mapping.flags);
 	own = owns(edit->space, mapping.frame);
 	if (own)
 		memory_frame(&edit->space->machine->memory, mapping.frame)->va = to.value;
 	invalidation_note(&edit->invalidation, mapping.frame, !own);
+}
+
+/* Makes the paths of all mapped pages private, where they are and where they go. */
+static int own_paths(struct space *space, gva_t from, gva_t to, uint64_t length)
+{
+	for (uint64_t page = from.value; next_page(space, &page, from.value + length); page += PAGE_SIZE) {
+		int result = pagetable_own_path(&space->table, gva(page));
+
+		if (result == 0)
+			result = pagetable_own_path(&space->table, gva(to.value + (page - from.value)));
+		if (result < 0)
+			return result;
+	}
+	return 0;
 }
 
 int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
@@ -563,15 +578,13 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 	if (!range_within(from.value, length, LAYOUT_USER_END) ||
 	    !range_within(to.value, length, LAYOUT_USER_END))
 		return -EINVAL;
-	space->rebuild = true;
-	result = own_paths(space, from, length);
-	if (result == 0)
-		result = own_paths(space, to, length);
+	result = own_paths(space, from, to, length);
 	if (result < 0)
 		return result;
+	space->rebuild = true;
 	invalidation_begin(&edit.invalidation, space->machine);
-	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
-		move_page(&edit, gva(from.value + offset), gva(to.value + offset));
+	for (uint64_t page = from.value; next_page(space, &page, from.value + length); page += PAGE_SIZE)
+		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
 	return invalidation_finish(&edit.invalidation);
 }
 

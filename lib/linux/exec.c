@@ -44,11 +44,11 @@ struct loader {
 static int fail(const struct loader *loader, int result)
 {
 	if (result == -ENOMEM)
-		return error_set(loader->error, result,
-		                 "%s: does not fit the memory limit of %llu bytes, or the host is out "
-		                 "of memory",
-		                 loader->name,
-		                 (unsigned long long)loader->process->config->memory_limit);
+		return error_set(
+			loader->error, result,
+			"%s: does not fit the memory limit of %llu bytes, or the host is out "
+			"of memory",
+			loader->name, (unsigned long long)loader->process->config->memory_limit);
 	return error_set(loader->error, result, "%s: %s", loader->name, strerror(-result));
 }
 
@@ -163,11 +163,12 @@ static int map_image(struct loader *loader)
 
 	if (start < LAYOUT_USER_START || !range_within(start, length, LAYOUT_USER_END) ||
 	    !ranges_free(&loader->process->mm->ranges, start, start + length))
-		return error_set(loader->error, -ENOEXEC,
-		                 "%s: its segments at 0x%llx to 0x%llx lie where the guest's stack, "
-		                 "interpreter or kernel goes",
-		                 loader->name, (unsigned long long)start,
-		                 (unsigned long long)(start + length));
+		return error_set(
+			loader->error, -ENOEXEC,
+			"%s: its segments at 0x%llx to 0x%llx lie where the guest's stack, "
+			"interpreter or kernel goes",
+			loader->name, (unsigned long long)start,
+			(unsigned long long)(start + length));
 	loader->mapped_end = 0;
 	for (unsigned i = 0; i < image->segment_count && result == 0; i++)
 		result = map_segment(loader, &image->segments[i]);
@@ -181,8 +182,8 @@ static int parse(const struct loader *loader, struct elf_image *image, const voi
 	if (elf_image_parse(image, bytes, size, &detail) < 0)
 		return error_set(loader->error, -ENOEXEC, "%s: %s", loader->name, detail.text);
 	if (!image->has_entry)
-		return error_set(loader->error, -ENOEXEC, "%s: a shared object, which has no entry point",
-		                 loader->name);
+		return error_set(loader->error, -ENOEXEC,
+		                 "%s: a shared object, which has no entry point", loader->name);
 	return 0;
 }
 

@@ -28,7 +28,8 @@ struct exec_program {
  * a program includes its interpreter, whatever the path rules say).
  * Registers of the process: RIP, RSP as the kernel sets them, all others 0.
  * Returns 0, or with error's detail: -ENOEXEC, -ENOMEM (limit), -E2BIG
- * (arguments), errors of opening the interpreter.
+ * (arguments), -EINVAL (stack_size), errors of opening the interpreter. After a
+ * failure the process is half loaded and only good for process_destroy().
  */
 int exec_load(struct process *process, struct exec_program *program, const char *const *arguments,
               const char *const *environment, struct kvmsb_error *error);

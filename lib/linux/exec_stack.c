@@ -36,7 +36,7 @@ static const char platform[] = "x86_64";
 
 struct builder {
 	const struct exec_stack *stack;
-	char *bytes;      /* of the stack's last `length` bytes */
+	char *bytes; /* of the stack's last `length` bytes */
 	uint64_t length;
 	uint64_t strings; /* offset of the next string */
 	uint64_t words;   /* offset of the next word */
@@ -171,7 +171,8 @@ static int make_buffer(struct builder *builder, const struct counts *counts)
 	/* argc, the NULLs of argv and envp, the vector; then strings and the null word at the top. */
 	uint64_t words = 3 + counts->arguments + counts->environment + 2 * AUXILIARY_ENTRIES;
 	uint64_t pointers = (counts->arguments + counts->environment) * sizeof(uint64_t);
-	uint64_t strings = counts->length - pointers + sizeof(platform) + RANDOM_BYTES + sizeof(uint64_t);
+	uint64_t strings = counts->length - pointers + sizeof(platform) + RANDOM_BYTES +
+	                   sizeof(uint64_t);
 
 	builder->length = align_down(words * sizeof(uint64_t) + strings + 15, 16);
 	builder->strings = builder->length - strings;

@@ -16,14 +16,14 @@
 struct exec_stack {
 	uint64_t top; /* end of the stack; its size is process->config->stack_size */
 	uint64_t size;
-	const char *name;                /* AT_EXECFN */
-	const char *const *arguments;    /* NULL-terminated */
-	const char *const *environment;  /* NULL-terminated */
-	uint64_t program_headers;        /* AT_PHDR */
-	uint64_t program_header_count;   /* AT_PHNUM */
-	uint64_t program_header_size;    /* AT_PHENT */
-	uint64_t base;                   /* AT_BASE: of the interpreter; 0: none */
-	uint64_t entry;                  /* AT_ENTRY: of the program */
+	const char *name;               /* AT_EXECFN */
+	const char *const *arguments;   /* NULL-terminated */
+	const char *const *environment; /* NULL-terminated */
+	uint64_t program_headers;       /* AT_PHDR */
+	uint64_t program_header_count;  /* AT_PHNUM */
+	uint64_t program_header_size;   /* AT_PHENT */
+	uint64_t base;                  /* AT_BASE: of the interpreter; 0: none */
+	uint64_t entry;                 /* AT_ENTRY: of the program */
 };
 
 /*

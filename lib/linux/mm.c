@@ -215,7 +215,9 @@ int mm_choose(const struct process *process, uint64_t hint, uint64_t length, uns
 		*address = hint;
 		return 0;
 	}
-	return ranges_gap(ranges, low ? LOW_START : LAYOUT_MMAP_START, end, length, address) ? 0 : -ENOMEM;
+	return ranges_gap(ranges, low ? LOW_START : LAYOUT_MMAP_START, end, length, address)
+	               ? 0
+	               : -ENOMEM;
 }
 
 static int check_fixed(const struct process *process, uint64_t address, uint64_t length,
@@ -353,8 +355,6 @@ int mm_extend(struct process *process, uint64_t end, uint64_t new_end)
 	result = derive(process, range, end, end, new_end, &more);
 	if (result < 0)
 		return result;
-	if (range->protection == 0)
-		more.flags |= RANGE_RESERVED;
 	return replace(process, &more);
 }
 

@@ -165,8 +165,8 @@ static int fault_absent(struct process *process, const struct range *range, uint
 }
 
 /* A fault on a page that is there: the first write of a fork, or a stale translation. */
-static int fault_present(struct process *process, uint64_t page, unsigned access, unsigned protection,
-                         bool by_guest)
+static int fault_present(struct process *process, uint64_t page, unsigned access,
+                         unsigned protection, bool by_guest)
 {
 	struct space *space = process->space;
 	uint64_t copied = space->copied;

@@ -27,9 +27,9 @@ struct place_device {
 };
 
 static const struct place_device devices[] = {
-	{"/dev/null", FILE_NULL, 3},     {"/dev/zero", FILE_ZERO, 5},
-	{"/dev/full", FILE_FULL, 7},     {"/dev/random", FILE_RANDOM, 8},
-	{"/dev/urandom", FILE_RANDOM, 9},
+	{"/dev/null", FILE_NULL, 3},      {"/dev/zero", FILE_ZERO, 5},
+	{"/dev/full", FILE_FULL, 7},      {"/dev/urandom", FILE_RANDOM, 9},
+	{"/dev/random", FILE_RANDOM, 8},
 };
 
 static const struct place_device *find_device(const char *path)
@@ -143,6 +143,7 @@ static int find_again(const struct place_view *view, const struct file *file, st
 	return error ? error : place_find(view, &path, false, place);
 }
 
+/* Of the two random devices, which are the same, the first. */
 static const struct place_device *device_of_kind(enum file_kind kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)

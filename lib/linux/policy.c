@@ -130,6 +130,8 @@ static int add_rule(const struct kvmsb_path_rule *source, struct policy_rule *ru
 		return refuse(error, -EINVAL, source, "is not an absolute path");
 	if (source->kind < KVMSB_PATH_AUTOMATIC || source->kind > KVMSB_PATH_DIRECTORY)
 		return refuse(error, -EINVAL, source, "unknown kind of rule");
+	if (source->reserved[0] || source->reserved[1])
+		return refuse(error, -EINVAL, source, "reserved members are not zero");
 	if (path_normalise(&path, "/", source->path))
 		return refuse(error, -ENAMETOOLONG, source, "the path is too long");
 	rule->path = strdup(path.text);

@@ -86,7 +86,7 @@ bool ranges_gap(const struct ranges *ranges, uint64_t low, uint64_t high, uint64
 
 		if (range->start > low && range->start - low >= length)
 			break;
-		low = max_u64(low, range->end);
+		low = range->end;
 	}
 	*start = low;
 	return low < high && high - low >= length;

@@ -15,9 +15,6 @@
 #include <sys/mman.h>
 
 /* Newer than some headers. */
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE 0x08
-#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -123,15 +120,16 @@ static unsigned map_flags(const struct map_request *request)
 static int64_t map(struct process *process, const struct map_request *request)
 {
 	/* /dev/zero is the old name of anonymous memory. */
-	struct file *file = request->file != NULL && request->file->kind == FILE_ZERO ? NULL :
-	                                                                                request->file;
+	struct file *file = request->file != NULL && request->file->kind == FILE_ZERO
+	                            ? NULL
+	                            : request->file;
 	uint64_t address = request->address;
 	unsigned protection = protection_of(request->prot);
 	int result = check_map(request);
 
 	if (result == 0)
-		result = mm_map(process, &address, request->length, protection, map_flags(request), file,
-		                request->offset);
+		result = mm_map(process, &address, request->length, protection, map_flags(request),
+		                file, request->offset);
 	if (result < 0)
 		return result;
 	/* As Linux: whether populating succeeds is nobody's business. */
@@ -240,7 +238,8 @@ static int check_remap_fixed(const struct remap_request *request)
  */
 static int check_mapping(const struct process *process, const struct remap_request *request)
 {
-	bool stays = (request->flags & MREMAP_FIXED) == 0 && request->from_length >= request->to_length;
+	bool stays = (request->flags & MREMAP_FIXED) == 0 &&
+	             request->from_length >= request->to_length;
 	uint64_t end = mm_mapping_end(process, request->from);
 
 	if (end == 0)
@@ -265,8 +264,8 @@ static int cut(struct process *process, struct remap_request *request)
 
 static int64_t move(struct process *process, const struct remap_request *request)
 {
-	int result = mm_move(process, request->from, request->from + request->from_length, request->to,
-	                     request->to + request->to_length);
+	int result = mm_move(process, request->from, request->from + request->from_length,
+	                     request->to, request->to + request->to_length);
 
 	return result < 0 ? result : (int64_t)request->to;
 }
@@ -296,8 +295,7 @@ static int64_t remap(struct process *process, struct remap_request *request)
 	if (request->from_length == request->to_length)
 		return (int64_t)request->from;
 	end = request->from + request->from_length;
-	if (mm_mapping_end(process, request->from) == end &&
-	    range_within(request->from, request->to_length, LAYOUT_USER_END) &&
+	if (range_within(request->from, request->to_length, LAYOUT_USER_END) &&
 	    mm_extend(process, end, request->from + request->to_length) == 0)
 		return (int64_t)request->from;
 	if ((request->flags & MREMAP_MAYMOVE) == 0)
@@ -480,7 +478,8 @@ int64_t sys_mincore(struct process *process, const uint64_t arguments[6])
 
 	if (!is_aligned(start, PAGE_SIZE))
 		return -EINVAL;
-	if (!checked_align_up(length, PAGE_SIZE, &length) || !range_within(start, length, LAYOUT_USER_END))
+	if (!checked_align_up(length, PAGE_SIZE, &length) ||
+	    !range_within(start, length, LAYOUT_USER_END))
 		return -ENOMEM;
 	pages = length >> PAGE_SHIFT;
 	if (!range_within(vector, pages, LAYOUT_USER_END))

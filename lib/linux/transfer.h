@@ -77,8 +77,8 @@ void transfer_advance(struct transfer *transfer, uint64_t length);
 
 /*
  * Copies what comes next out of the guest, or into it, and advances. Returns
- * the bytes copied, which are fewer than `length` at a fault, or the error
- * when there are none.
+ * the bytes copied, which are fewer than `length` when a later entry of the
+ * list is bad, or -errno when the first one is.
  */
 int64_t transfer_gather(struct transfer *transfer, void *data, uint64_t length);
 int64_t transfer_scatter(struct transfer *transfer, const void *data, uint64_t length);
