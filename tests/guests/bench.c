@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions that kvmsb-bench and the steady-state test call: each does one
+ * thing, so that what it costs can be told.
+ */
+#include "../bench/compute.h"
+
+#include <kvm_api.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096
+#define PAGES 1024
+
+/* Written by main(): every page of it is the master's own. */
+static volatile uint8_t pages[PAGES][PAGE] __attribute__((aligned(PAGE)));
+
+/* Called by the host only. */
+long empty(void);
+long get_pids(long count);
+long write_bytes(long count);
+long read_clock(long count);
+long touch(long first, long count);
+uint64_t compute(uint64_t rounds);
+long add_up(const uint8_t *data, size_t length, uint8_t *copy);
+void out_forever(void);
+
+long empty(void)
+{
+	return 0;
+}
+
+long get_pids(long count)
+{
+	long pid = 0;
+
+	for (long i = 0; i < count; i++)
+		pid = syscall(SYS_getpid);
+	return pid;
+}
+
+long write_bytes(long count)
+{
+	for (long i = 0; i < count; i++)
+		if (write(STDOUT_FILENO, "x", 1) != 1)
+			return -1;
+	return count;
+}
+
+/* How often the clock went backwards. */
+long read_clock(long count)
+{
+	struct timespec before = {0}, now;
+	long backwards = 0;
+
+	for (long i = 0; i < count; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		backwards += now.tv_sec < before.tv_sec ||
+		             (now.tv_sec == before.tv_sec && now.tv_nsec < before.tv_nsec);
+		before = now;
+	}
+	return backwards;
+}
+
+/* Writes a byte to each of `count` pages; what stood there is added up. */
+long touch(long first, long count)
+{
+	long sum = 0;
+
+	for (long i = first; i < first + count; i++)
+		sum += pages[i % PAGES][0]++;
+	return sum;
+}
+
+uint64_t compute(uint64_t rounds)
+{
+	return bench_compute_rounds(rounds);
+}
+
+long add_up(const uint8_t *data, size_t length, uint8_t *copy)
+{
+	long sum = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		sum += data[i];
+		copy[i] = data[i];
+	}
+	return sum;
+}
+
+/* OUT to port 0 and a jump: what is left of a call when all but the exit is taken away. */
+__asm__(".text\n"
+        ".globl out_forever\n"
+        ".type out_forever, @function\n"
+        "out_forever:\n"
+        "	outl	%eax, $0\n"
+        "	jmp	out_forever\n"
+        ".size out_forever, . - out_forever\n");
+
+static void get(const char *url, const char *argument)
+{
+	(void)argument;
+	backend_response_str(200, "text/plain", url);
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < PAGES; i++)
+		pages[i][0] = 1;
+	set_backend_get(get);
+	wait_for_requests();
+	return 1;
+}

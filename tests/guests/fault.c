@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest of fault_test: functions that make the host allocate, map and do
+ * system calls, and that say which of their steps did not work.
+ */
+#include <kvm_api.h>
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096
+#define PAGES 16
+#define MAPPED (8 * PAGE)
+#define GROWN (20L << 20)
+
+/* main() writes it, so it is the master's; 1 everywhere. */
+static volatile unsigned char pages[PAGES][PAGE] __attribute__((aligned(PAGE)));
+static volatile long runs;
+
+/* Called by the host only: 0, or the number of the step that failed. */
+long work(const char *path);
+long restructure(void);
+long grow(void);
+long intact(void);
+
+static int use_mapping(void)
+{
+	volatile unsigned char *memory =
+		mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int zero = 1;
+
+	if (memory == MAP_FAILED)
+		return -1;
+	for (size_t at = 0; at < MAPPED; at += PAGE) {
+		zero &= memory[at] == 0;
+		memory[at] = 2;
+	}
+	return munmap((void *)memory, MAPPED) < 0 || !zero ? -1 : 0;
+}
+
+/* Into a page that was read before and is the master's: the host has to copy it. */
+static int read_file(const char *path)
+{
+	volatile unsigned char *page = pages[PAGES / 2];
+	int file = open(path, O_RDONLY);
+	int failed = 0;
+
+	if (file < 0)
+		return -1;
+	if (page[0] != 1 || read(file, (void *)page, PAGE) != PAGE || page[0] != 0x7f || page[1] != 'E')
+		failed = -1;
+	close(file);
+	return failed;
+}
+
+long work(const char *path)
+{
+	struct timespec now;
+
+	for (size_t i = 0; i < 8; i++)
+		pages[i][0]++;
+	runs++;
+	if (use_mapping() < 0)
+		return 1;
+	if (write(STDOUT_FILENO, "worked\n", 7) != 7)
+		return 2;
+	if (read_file(path) < 0)
+		return 3;
+	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		return 4;
+	return 0;
+}
+
+/* Leaves a mapping, a hole and a page that cannot be written. */
+long restructure(void)
+{
+	unsigned char *memory =
+		mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	runs++;
+	if (memory == MAP_FAILED)
+		return 1;
+	memset(memory, 3, MAPPED);
+	if (munmap(memory + PAGE, PAGE) < 0)
+		return 2;
+	pages[1][0] = 4;
+	if (mprotect((void *)pages, PAGE, PROT_READ) < 0)
+		return 3;
+	return 0;
+}
+
+/* More memory than the machine has slots for so far. */
+long grow(void)
+{
+	unsigned char *memory =
+		mmap(NULL, GROWN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return 1;
+	for (long at = 0; at < GROWN; at += PAGE)
+		memory[at] = 5;
+	return 0;
+}
+
+/* Whether everything is as main() left it and can be written. */
+long intact(void)
+{
+	if (runs != 0)
+		return 1;
+	for (size_t i = 0; i < PAGES; i++) {
+		if (pages[i][0] != 1 || pages[i][1] != 0)
+			return 2;
+		pages[i][0] = 1;
+	}
+	return 0;
+}
+
+static void get(const char *url, const char *argument)
+{
+	(void)argument;
+	runs++;
+	http_append_str(RESPONSE, "X-Kind: fault");
+	backend_response_str(200, "text/plain", url);
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < PAGES; i++)
+		pages[i][0] = 1;
+	set_backend_get(get);
+	wait_for_requests();
+	return 1;
+}

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual processor is handed over clean: one fork fills every register,
+ * ends in every way there is and leaves every kind of exit pending; then
+ * another fork runs on the same processor and reports all of its registers.
+ * They must be what a fork finds on a processor that nobody used before. And
+ * what is suspended in a host's function finds its own registers again.
+ */
+#include "sandbox_fixture.h"
+
+#include "guests/handover.h"
+#include "time_scale.h"
+#include "util.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETURN_NUMBER 0xffff
+#define RESPONSE_NUMBER 0x10010
+#define GETPID_RESULT 1000
+
+/* What leave_marks does at its end. The number: a port, a selector, a hypercall. */
+struct ending {
+	const char *symbol;
+	uint64_t number, second;
+};
+
+#define NUMBERED(symbol)                                                                           \
+	{symbol, RETURN_NUMBER, 0}, {symbol, RESPONSE_NUMBER, 0},                                  \
+	{                                                                                          \
+		symbol, 39, 0                                                                      \
+	}
+#define ON_PORTS(symbol)                                                                           \
+	{symbol, 0, 0}, {symbol, 1, 0}, {symbol, 3, 0}, {symbol, 4, 0},                            \
+	{                                                                                          \
+		symbol, 0x80, 0                                                                    \
+	}
+#define COMPAT(symbol) {symbol, 0x23, RETURN_NUMBER}, {symbol, 0x23, 39}, {symbol, 0x33, RETURN_NUMBER}
+
+static const struct ending endings[] = {
+	{"end_return", 0, 0},
+	{"end_return_flags", 0, 0},
+	{"end_return_direction", 0, 0},
+	{"end_return_bases", 0, 0},
+	{"end_return_pkru", 0, 0},
+	{"end_return_avx_clear", 0, 0},
+	{"end_return_x87", 0, 0},
+	{"end_read", 0, 0},
+	{"end_write", 0, 0},
+	{"end_jump", 0, 0},
+	{"end_jump_kernel", 0, 0},
+	{"end_jump_nowhere", 0, 0},
+	{"end_undefined", 0, 0},
+	{"end_breakpoint", 0, 0},
+	{"end_icebp", 0, 0},
+	{"end_int", 0, 0},
+	{"end_divide", 0, 0},
+	{"end_hlt", 0, 0},
+	{"end_stack", 0, 0},
+	{"end_trap", 0, 0},
+	{"end_alignment", 0, 0},
+	{"end_sse", 0, 0},
+	{"end_x87", 0, 0},
+	{"end_spin", 0, 0},
+	{"end_spin_flags", 0, 0},
+	{"end_spin_system_calls", 0, 0},
+	{"end_spin_outs", 0, 0},
+	{"end_spin_stack", 0, 0},
+	ON_PORTS("end_out_8"),
+	ON_PORTS("end_out_16"),
+	ON_PORTS("end_out_32"),
+	ON_PORTS("end_in_8"),
+	ON_PORTS("end_in_16"),
+	ON_PORTS("end_in_32"),
+	ON_PORTS("end_outs_8"),
+	ON_PORTS("end_outs_16"),
+	ON_PORTS("end_outs_32"),
+	ON_PORTS("end_ins_8"),
+	ON_PORTS("end_ins_32"),
+	ON_PORTS("end_rep_outs_8"),
+	ON_PORTS("end_rep_outs_32"),
+	ON_PORTS("end_rep_ins_8"),
+	ON_PORTS("end_rep_ins_32"),
+	ON_PORTS("end_rep_outs_down"),
+	NUMBERED("end_number_syscall"),
+	NUMBERED("end_number_out"),
+	NUMBERED("end_number_out_dx"),
+	NUMBERED("end_number_out_67"),
+	NUMBERED("end_number_out_rex"),
+	NUMBERED("end_number_out_rep"),
+	NUMBERED("end_number_out_many"),
+	NUMBERED("end_number_outs"),
+	NUMBERED("end_number_rep_outs"),
+	NUMBERED("end_number_rep_outs_2"),
+	NUMBERED("end_number_stub"),
+	NUMBERED("end_number_stack"),
+	NUMBERED("end_number_shadow"),
+	NUMBERED("end_number_shadow_syscall"),
+	NUMBERED("end_number_trap"),
+	NUMBERED("end_number_trap_dx"),
+	NUMBERED("end_number_trap_syscall"),
+	NUMBERED("stop_at_out"),
+	{"end_trap_out_8", 0, 0},
+	{"end_trap_outs", 0, 0},
+	COMPAT("end_compat_out"),
+	COMPAT("end_compat_spin"),
+	COMPAT("end_compat_undefined"),
+	COMPAT("end_compat_int"),
+	COMPAT("end_compat_syscall"),
+	COMPAT("end_compat_sysenter"),
+	COMPAT("end_compat_return"),
+	{"end_exit", 0, 0},
+	{"end_exit_out", 0, 0},
+	{"end_return_selectors", 0, 0},
+	{"end_return_selector_in_all", 0, 0},
+	{"end_return_selector_in_all", 3, 0},
+	{"end_return_selector_in_all", 0x2b, 0},
+	{"end_return_selector_in_all", 0x23, 0},
+	{"end_return_selector_in_all", 0x33, 0},
+};
+
+static const struct numbers report_arguments = {{0x11, 0x22, 0x33, 0x44, 0x55, 0x66}};
+
+struct bench {
+	struct kvmsb *master;
+	struct kvmsb *first; /* fills and ends */
+	struct kvmsb *other; /* must not see it */
+	struct handover_report clean;
+	uint64_t others_answers;
+	/* For the stream's function. */
+	const struct ending *nested;
+	unsigned calls;
+	bool wrong;
+};
+
+static void read_report(struct kvmsb *fork, struct handover_report *report)
+{
+	const size_t header = 512;
+
+	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "report_area"), report,
+	                                   sizeof(*report)),
+	                 0);
+	/* Which components XSAVE found in their initial state; their bytes say the same. */
+	memset(report->extended + header, 0, 64);
+}
+
+static void check_masters_state(const struct handover_report *clean)
+{
+	static const uint16_t control = 0xf7f;
+	static const uint32_t mxcsr = 0xffff;
+	uint8_t mark[16];
+
+	memset(mark, HANDOVER_MASTERS_MARK, sizeof(mark));
+	assert_memory_equal(clean->legacy, &control, sizeof(control));
+	assert_memory_equal(clean->legacy + 24, &mxcsr, sizeof(mxcsr));
+	for (unsigned i = 0; i < 16; i++)
+		assert_memory_equal(clean->legacy + 160 + 16 * i, mark, sizeof(mark));
+}
+
+/* Registers at a function's entry that the public header and the psABI say. */
+static void check_entry(const struct handover_report *clean)
+{
+	const uint64_t *general = clean->general;
+
+	assert_int_equal(general[5], 0x11); /* RDI RSI RDX RCX R8 R9 */
+	assert_int_equal(general[4], 0x22);
+	assert_int_equal(general[3], 0x33);
+	assert_int_equal(general[2], 0x44);
+	assert_int_equal(general[8], 0x55);
+	assert_int_equal(general[9], 0x66);
+	assert_int_equal(general[7] % 16, 8);
+	assert_int_equal(clean->flags & ~UINT64_C(0x8d5), 0x202); /* status flags may be any */
+}
+
+static int64_t stream_write(void *user, const void *data, size_t length);
+
+static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
+{
+	struct kvmsb_options options = fixture_options(GUEST("handover-static"));
+
+	*bench = (struct bench){.calls = 0};
+	options.entry = entry;
+	options.standard_output.write = stream_write;
+	options.standard_output.user = bench;
+	bench->master = fixture_master(&options);
+	bench->other = fixture_fork(bench->master);
+	/* Nobody but the master used this processor. */
+	assert_int_equal(fixture_value(bench->other, "report", report_arguments), 0);
+	read_report(bench->other, &bench->clean);
+	bench->first = fixture_fork(bench->master);
+	assert_int_equal(kvmsb_reset(bench->other), 0);
+}
+
+static void bench_teardown(struct bench *bench)
+{
+	kvmsb_destroy(bench->first);
+	kvmsb_destroy(bench->other);
+	kvmsb_destroy(bench->master);
+}
+
+static uint64_t limit_of(const struct ending *ending)
+{
+	return strstr(ending->symbol, "_spin") != NULL ? scaled_ms(15) : scaled_ms(1000);
+}
+
+static struct kvmsb_result leave(struct kvmsb *fork, const struct ending *ending)
+{
+	fixture_value(fork, "set_pattern", NUMBERS(0xa5));
+	return fixture_call_within(
+		fork, "leave_marks",
+		NUMBERS(fixture_symbol(fork, ending->symbol), ending->number, ending->second),
+		limit_of(ending));
+}
+
+static void print_difference(const char *what, size_t offset, size_t length, const void *a,
+                             const void *b)
+{
+	const uint8_t *clean = a, *seen = b;
+
+	for (size_t i = offset; i < offset + length; i++) {
+		if (clean[i] != seen[i]) {
+			print_error("    %s differ at byte %zu: %#x, clean %#x\n", what, i - offset,
+			            seen[i], clean[i]);
+			return;
+		}
+	}
+}
+
+static bool is_clean(const struct bench *bench, const struct handover_report *seen)
+{
+	const struct handover_report *clean = &bench->clean;
+
+	if (memcmp(clean, seen, sizeof(*clean)) == 0)
+		return true;
+	print_difference("general registers, flags, selectors, bases", 0,
+	                 offsetof(struct handover_report, legacy), clean, seen);
+	print_difference("x87 and SSE", offsetof(struct handover_report, legacy), 512, clean, seen);
+	print_difference("vector registers", offsetof(struct handover_report, extended),
+	                 HANDOVER_EXTENDED, clean, seen);
+	return false;
+}
+
+/* The other fork finds a clean processor, and can use it: by SYSCALL and by OUT. */
+static bool other_is_unharmed(struct bench *bench)
+{
+	struct handover_report seen;
+	struct kvmsb_result result = fixture_call(bench->other, "report", report_arguments);
+	bool right;
+
+	if (result.outcome != KVMSB_OUTCOME_RETURNED || result.value != 0) {
+		print_error("    report: %s\n", fixture_describe(bench->other, &result));
+		return false;
+	}
+	read_report(bench->other, &seen);
+	right = is_clean(bench, &seen);
+	result = fixture_call(bench->other, "answer", NUMBERS(5));
+	if (result.outcome == KVMSB_OUTCOME_RETURNED && result.value == 15 + 1)
+		return kvmsb_reset(bench->other) == 0 && right;
+	print_error("    answer: %s\n", fixture_describe(bench->other, &result));
+	return false;
+}
+
+static unsigned run_ending(struct bench *bench, enum kvmsb_entry entry, const struct ending *ending)
+{
+	struct kvmsb_result result = leave(bench->first, ending);
+	bool unharmed = other_is_unharmed(bench);
+
+	if (!unharmed)
+		print_error("  after %s(%#llx, %#llx), which: %s, by %s\n", ending->symbol,
+		            (unsigned long long)ending->number, (unsigned long long)ending->second,
+		            fixture_describe(bench->first, &result), fixture_entry_name(entry));
+	/* Whatever was done to it. */
+	kvmsb_reset(bench->other);
+	assert_int_equal(kvmsb_reset(bench->first), 0);
+	return unharmed ? 0 : 1;
+}
+
+static unsigned on_each_path(unsigned (*run)(struct bench *bench, enum kvmsb_entry entry))
+{
+	unsigned wrong = 0, paths = 0;
+
+	for (size_t e = 0; e < ARRAY_SIZE(fixture_entries); e++) {
+		struct bench bench;
+
+		if (!fixture_entry_possible(fixture_entries[e]))
+			continue;
+		bench_setup(&bench, fixture_entries[e]);
+		wrong += run(&bench, fixture_entries[e]);
+		assert_int_equal(fixture_statistics(bench.master).machine_vcpus, 1);
+		bench_teardown(&bench);
+		paths++;
+	}
+	assert_true(paths > 0);
+	return wrong;
+}
+
+static unsigned check_start(struct bench *bench, enum kvmsb_entry entry)
+{
+	(void)entry;
+	check_entry(&bench->clean);
+	check_masters_state(&bench->clean);
+	return other_is_unharmed(bench) ? 0 : 1;
+}
+
+/* A call starts with the master's x87 and vector state. */
+static void calls_start_with_the_masters_state(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_start), 0);
+}
+
+static unsigned check_endings(struct bench *bench, enum kvmsb_entry entry)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
+		wrong += run_ending(bench, entry, &endings[i]);
+	return wrong;
+}
+
+static void nothing_is_left_for_another_fork(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_endings), 0);
+}
+
+/* The fork itself, reset, is as clean. */
+static unsigned check_reset(struct bench *bench, enum kvmsb_entry entry)
+{
+	struct kvmsb *other = bench->other;
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+		leave(bench->first, &endings[i]);
+		assert_int_equal(kvmsb_reset(bench->first), 0);
+		bench->other = bench->first;
+		if (!other_is_unharmed(bench)) {
+			print_error("  reset after %s(%#llx, %#llx) by %s\n", endings[i].symbol,
+			            (unsigned long long)endings[i].number,
+			            (unsigned long long)endings[i].second, fixture_entry_name(entry));
+			wrong++;
+			kvmsb_reset(bench->first);
+		}
+		bench->other = other;
+	}
+	return wrong;
+}
+
+static void nothing_is_left_after_a_reset(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_reset), 0);
+}
+
+/* In the middle of a system call of the first fork. */
+static int64_t stream_write(void *user, const void *data, size_t length)
+{
+	struct bench *bench = user;
+	struct kvmsb *fork;
+
+	(void)data;
+	bench->calls++;
+	if (bench->nested == NULL)
+		return (int64_t)length;
+	fork = fixture_fork(bench->master);
+	leave(fork, bench->nested);
+	kvmsb_destroy(fork);
+	if (!other_is_unharmed(bench))
+		bench->wrong = true;
+	return (int64_t)length;
+}
+
+static bool held_state_is_the_same(struct kvmsb *fork)
+{
+	uint8_t before[HANDOVER_EXTENDED], after[HANDOVER_EXTENDED];
+
+	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "held_before"), before,
+	                                   sizeof(before)),
+	                 0);
+	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "held_after"), after,
+	                                   sizeof(after)),
+	                 0);
+	if (memcmp(before, after, sizeof(before)) == 0)
+		return true;
+	print_difference("held registers", 0, sizeof(before), before, after);
+	return false;
+}
+
+static bool holds(struct bench *bench, const char *symbol)
+{
+	struct kvmsb_result result;
+
+	fixture_value(bench->first, "set_pattern", NUMBERS(0x3c));
+	result = fixture_call(bench->first, symbol, NUMBERS(77));
+	if (result.outcome == KVMSB_OUTCOME_RETURNED && result.value == 77)
+		return held_state_is_the_same(bench->first);
+	print_error("    %s: %s\n", symbol, fixture_describe(bench->first, &result));
+	return false;
+}
+
+static unsigned check_suspended(struct bench *bench, enum kvmsb_entry entry)
+{
+	const char *const symbols[] = {"hold_by_syscall", "hold_by_out"};
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(endings); i++) {
+		bench->nested = &endings[i / 2];
+		bench->wrong = false;
+		if (!holds(bench, symbols[i % 2]) || bench->wrong) {
+			print_error("  %s while another one did %s(%#llx, %#llx) by %s\n",
+			            symbols[i % 2], bench->nested->symbol,
+			            (unsigned long long)bench->nested->number,
+			            (unsigned long long)bench->nested->second,
+			            fixture_entry_name(entry));
+			wrong++;
+		}
+		assert_int_equal(kvmsb_reset(bench->first), 0);
+		kvmsb_reset(bench->other);
+	}
+	assert_int_equal(bench->calls, 2 * ARRAY_SIZE(endings));
+	return wrong;
+}
+
+static void a_suspended_fork_keeps_its_registers(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_suspended), 0);
+}
+
+/*
+ * The instruction where the suspended fork goes on is an OUT, and another one
+ * has left an OUT pending at that very address.
+ */
+static unsigned check_same_address(struct bench *bench, enum kvmsb_entry entry)
+{
+	const struct ending stops[] = {
+		{"stop_at_out", RESPONSE_NUMBER, 0}, {"stop_at_out", RETURN_NUMBER, 0}, {"stop_at_out", 39, 0}};
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++) {
+		struct kvmsb_result result;
+
+		bench->nested = &stops[i];
+		result = fixture_call(bench->first, "write_then_out", NO_NUMBERS);
+		if (result.outcome != KVMSB_OUTCOME_RETURNED || result.value != GETPID_RESULT) {
+			print_error("  %#llx at the same address, by %s: %s\n",
+			            (unsigned long long)stops[i].number, fixture_entry_name(entry),
+			            fixture_describe(bench->first, &result));
+			wrong++;
+		}
+		assert_int_equal(kvmsb_reset(bench->first), 0);
+	}
+	return wrong;
+}
+
+static void an_out_at_the_same_address_is_not_skipped(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_same_address), 0);
+}
+
+/* More threads than processors: what is suspended loses its own to another thread. */
+#define THREADS 4
+#define ROUNDS 50
+
+struct crowd_member {
+	struct kvmsb *fork;
+	uint64_t mark;
+	bool wrong;
+};
+
+static int64_t pause_in_write(void *user, const void *data, size_t length)
+{
+	const struct timespec pause = {.tv_nsec = 200000};
+
+	(void)user;
+	(void)data;
+	nanosleep(&pause, NULL);
+	return (int64_t)length;
+}
+
+static bool call_in_thread(struct kvmsb *fork, const char *symbol, uint64_t argument)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	call.symbol = symbol;
+	call.argument_count = 1;
+	call.arguments[0].value = argument;
+	call.timeout_ns = scaled_ms(20000);
+	return kvmsb_vmcall(fork, &call, &result) == 0 && result.outcome == KVMSB_OUTCOME_RETURNED;
+}
+
+static bool round_is_right(struct crowd_member *member)
+{
+	uint8_t before[HANDOVER_EXTENDED], after[HANDOVER_EXTENDED];
+	uint64_t before_address, after_address;
+
+	return call_in_thread(member->fork, "set_pattern", member->mark) &&
+	       call_in_thread(member->fork, "hold_by_syscall", 20) &&
+	       kvmsb_symbol(member->fork, "held_before", &before_address) == 0 &&
+	       kvmsb_symbol(member->fork, "held_after", &after_address) == 0 &&
+	       kvmsb_memory_read(member->fork, before_address, before, sizeof(before)) == 0 &&
+	       kvmsb_memory_read(member->fork, after_address, after, sizeof(after)) == 0 &&
+	       memcmp(before, after, sizeof(before)) == 0 && before[160] == member->mark;
+}
+
+static void *hold_in_thread(void *user)
+{
+	struct crowd_member *member = user;
+
+	for (unsigned i = 0; i < ROUNDS && !member->wrong; i++)
+		member->wrong = !round_is_right(member);
+	return NULL;
+}
+
+static void crowd_on(unsigned vcpu_limit)
+{
+	struct kvmsb_options options = fixture_options(GUEST("handover-static"));
+	struct crowd_member members[THREADS];
+	pthread_t threads[THREADS];
+	struct kvmsb *master;
+
+	options.vcpu_limit = vcpu_limit;
+	options.standard_output.write = pause_in_write;
+	master = fixture_master(&options);
+	for (unsigned i = 0; i < THREADS; i++) {
+		members[i] = (struct crowd_member){.fork = fixture_fork(master), .mark = 0x10 + i};
+		assert_int_equal(pthread_create(&threads[i], NULL, hold_in_thread, &members[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_false(members[i].wrong);
+	assert_true(fixture_statistics(master).machine_vcpus <= vcpu_limit);
+	for (unsigned i = 0; i < THREADS; i++)
+		kvmsb_destroy(members[i].fork);
+	kvmsb_destroy(master);
+}
+
+static void more_threads_than_processors(void **unused)
+{
+	(void)unused;
+	crowd_on(1);
+	crowd_on(2);
+	crowd_on(THREADS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(calls_start_with_the_masters_state),
+		cmocka_unit_test(nothing_is_left_for_another_fork),
+		cmocka_unit_test(nothing_is_left_after_a_reset),
+		cmocka_unit_test(a_suspended_fork_keeps_its_registers),
+		cmocka_unit_test(an_out_at_the_same_address_is_not_skipped),
+		cmocka_unit_test(more_threads_than_processors),
+	};
+
+	return fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : CANNOT_RUN;
+}
