@@ -38,8 +38,8 @@ static void print_outcome(const struct run_options *options, const struct kvmsb 
 	char text[512];
 
 	kvmsb_describe(sandbox, result, text, sizeof(text));
-	fprintf(stderr, "kvmsb-run: %s: %s%s%s\n", options->name, text, detail[0] != '\0' ? ": " : "",
-	        detail);
+	fprintf(stderr, "kvmsb-run: %s: %s%s%s\n", options->name, text,
+	        detail[0] != '\0' ? ": " : "", detail);
 }
 
 /* The exit status for what the program did; says so when it is not plain. */
@@ -62,6 +62,20 @@ static int status_of(const struct run_options *options, const struct kvmsb *sand
 		print_outcome(options, sandbox, result);
 		return STATUS_GUEST_FAILED;
 	}
+}
+
+/* The same for a call or request without an answer: that it returned or exited is a failure, too. */
+static int unanswered(const struct run_options *options, const struct kvmsb *fork,
+                      const struct kvmsb_result *result)
+{
+	if (result->outcome == KVMSB_OUTCOME_RETURNED)
+		fprintf(stderr, "kvmsb-run: %s: no response: the handler returned\n", options->name);
+	else if (result->outcome == KVMSB_OUTCOME_EXITED && result->exit_signal == 0)
+		fprintf(stderr, "kvmsb-run: %s: no response: exited with status %d\n",
+		        options->name, result->exit_status);
+	else
+		return status_of(options, fork, result);
+	return STATUS_GUEST_FAILED;
 }
 
 /* ---- Requests ---- */
@@ -104,11 +118,8 @@ static int request(const struct run_options *options, struct kvmsb *fork)
 	error = kvmsb_request(fork, &request, &response, &result);
 	if (error < 0)
 		return host_failed(options, fork, "request", error);
-	if (response.status == 0) {
-		int status = status_of(options, fork, &result);
-
-		return status != EXIT_SUCCESS ? status : STATUS_GUEST_FAILED;
-	}
+	if (response.status == 0)
+		return unanswered(options, fork, &result);
 	print_response(&response);
 	return EXIT_SUCCESS;
 }
@@ -170,7 +181,7 @@ static int call(const struct run_options *options, struct kvmsb *fork)
 	if (error < 0)
 		return host_failed(options, fork, "call", error);
 	if (result.outcome != KVMSB_OUTCOME_RETURNED)
-		return status_of(options, fork, &result);
+		return unanswered(options, fork, &result);
 	print_call(&call, options->call_arguments, result.value);
 	return EXIT_SUCCESS;
 }

@@ -147,8 +147,8 @@ static bool parse_with_unit(const char *text, const struct unit *units, uint64_t
 
 static int parse_memory(struct run_options *options, const char *text)
 {
-	static const struct unit units[] = {{"", 1},         {"K", 1 << 10}, {"M", 1 << 20},
-	                                    {"G", 1 << 30}, {NULL, 0}};
+	static const struct unit units[] = {
+		{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
 	uint64_t size;
 
 	if (!parse_with_unit(text, units, &size) || size == 0)
@@ -235,8 +235,8 @@ static int add_field(struct run_options *options, const char *text)
 {
 	if (options->field_count == COUNT(options->fields))
 		return usage_error("--header %s: too many", text);
-	options->fields[options->field_count++] =
-		(struct kvmsb_http_field){.text = text, .length = strlen(text)};
+	options->fields[options->field_count++] = (struct kvmsb_http_field){.text = text,
+	                                                                    .length = strlen(text)};
 	return -1;
 }
 
@@ -254,7 +254,8 @@ static int take_call(struct run_options *options, int argc, char **argv)
 	options->call_argument_count = (size_t)(end - optind);
 	optind = end;
 	if (options->call_argument_count > ARGUMENTS_MAXIMUM)
-		return usage_error("--call %s: more than %u arguments", options->call, ARGUMENTS_MAXIMUM);
+		return usage_error("--call %s: more than %u arguments", options->call,
+		                   ARGUMENTS_MAXIMUM);
 	return -1;
 }
 
@@ -383,8 +384,8 @@ static const char *const default_paths[] = {"/lib",       "/lib64",         "/us
                                             "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"};
 
 /* What kvm_api.h asks the environment for. */
-static const char *const default_variables[] = {"KVM_GROUP=test", "KVM_TYPE=request", "KVM_STATE=state",
-                                          "KVM_DEBUG=0"};
+static const char *const default_variables[] = {"KVM_GROUP=test", "KVM_TYPE=request",
+                                                "KVM_STATE=state", "KVM_DEBUG=0"};
 
 static int add_default_paths(struct run_options *options)
 {
@@ -469,7 +470,7 @@ static int begin(struct run_options *options, int argc)
 		.default_paths = true,
 		.paths = calloc(words + COUNT(default_paths), sizeof(*options->paths)),
 		.environment = calloc(words + 1 + COUNT(default_variables),
-		                      sizeof(*options->environment)),
+	                              sizeof(*options->environment)),
 		.directory = getcwd(NULL, 0),
 	};
 	if (options->paths == NULL || options->environment == NULL)

@@ -29,7 +29,7 @@ struct run_options {
 	struct kvmsb_path_rule *paths; /* sandbox.paths; their texts are owned */
 	const char **environment;      /* sandbox.environment; texts are borrowed or for ever */
 	size_t environment_count;
-	char *name_variable;           /* one of them */
+	char *name_variable; /* one of them */
 	char *directory;
 
 	const char *get; /* URL; NULL: no request */

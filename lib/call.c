@@ -242,6 +242,7 @@ int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct 
 		failed = check_call(sandbox, theirs, &call);
 	if (failed < 0)
 		return failed;
+	hypercalls_end(&sandbox->hypercalls);
 	failed = call_function(sandbox, call.address, call.arguments, call.argument_count,
 	                       call.timeout_ns, &own);
 	return sandbox_finish(sandbox, give_result(result, &own, failed));

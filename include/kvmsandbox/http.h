@@ -40,7 +40,7 @@ struct kvmsb_http_request {
  */
 struct kvmsb_http_response {
 	size_t size;
-	int32_t status;           /* 100..999; 0 when there is no response */
+	int32_t status;           /* 200..599; 0 when there is no response */
 	const char *content_type; /* NUL-terminated, "" when the guest gave none */
 	const struct kvmsb_http_field *fields; /* that the guest set or appended */
 	size_t field_count;
@@ -57,9 +57,12 @@ struct kvmsb_http_response {
  * (0x10010) when there is a response; anything else means that there is none
  * (response->status 0): the handler returned without one, exited, faulted,
  * timed out. Or
- *  -EINVAL   wrong state; no url; more than 64 fields or one without ':'
+ *  -EINVAL   wrong state; no url; more than 64 fields; a method or the name of a
+ *            field that is no token (RFC 9110, 5.6.2); CR, LF or NUL in a field
  *  -EOPNOTSUPP  the guest registered no handler for such a request
- *  -E2BIG    url and argument do not fit a half of the stack; an unknown tail
+ *  -E2BIG    url and argument do not fit a half of the stack; a method longer
+ *            than 31 bytes, a field than 64 KiB, all fields than 1 MiB; an
+ *            unknown tail
  *  -EROFS, -ESRCH, -EBUSY, -ECHILD, -ENOMEM, -EMFILE, -ETIMEDOUT, -ECANCELED: as
  *  kvmsb_vmcall()
  */

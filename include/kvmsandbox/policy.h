@@ -59,7 +59,7 @@ struct kvmsb_path_rule {
 	uint64_t reserved[2]; /* zero */
 };
 
-/* One system call of the guest, as strace(1) would show it. */
+/* One system call or hypercall (number 0x10000 and above) of the guest, as strace(1) would show it. */
 struct kvmsb_trace_event {
 	size_t size;
 	const char *name;      /* "openat"; "syscall_512" for a number without a name */

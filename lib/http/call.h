@@ -17,7 +17,9 @@
 struct call {
 	struct hypercalls *hypercalls;
 	struct process *process;
-	const char *name;
+	uint32_t number;
+	const char *name; /* NULL: there is no such call */
+	unsigned count;   /* of arguments */
 	const uint64_t *arguments;
 	uint64_t *result;
 	enum hypercall_action action;
@@ -43,7 +45,10 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
  */
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data);
 
-#define HYPERCALL(number, name, when, handler, note) int call_##handler(struct call *call);
+/* Tells the host's trace function, which there is. answered: the call has a result. */
+void call_trace(const struct call *call, bool answered);
+
+#define HYPERCALL(number, name, count, when, handler, note) int call_##handler(struct call *call);
 /* One prototype for each row; handlers of several rows are declared more than once. */
 #include "hypercalls.def"
 #undef HYPERCALL

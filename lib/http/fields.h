@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FIELDS_MAXIMUM 64u          /* in a list */
-#define FIELD_LENGTH_MAXIMUM 0xffffu /* of one field */
+#define FIELDS_MAXIMUM 64u              /* in a list */
+#define FIELD_LENGTH_MAXIMUM 0xffffu    /* of one field */
 #define FIELDS_BYTES_MAXIMUM (1u << 20) /* of all fields of a list */
 
 struct fields {

@@ -3,11 +3,11 @@
  * The hypercalls about header fields and the method of the exchange at hand.
  * The rules for fields are in fields.c; here is what the guest passes.
  */
-#include "call.h"
-#include "exchange.h"
 #include "header_calls.h"
 
 #include "../util.h"
+#include "call.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,12 @@
 #define NO_ROOM UINT32_MAX
 
 /* The values of `where`: what a back-end program sees, and what it answers. */
-enum side { REQUEST = 0, RESPONSE = 1, BACKEND_REQUEST = 4, BACKEND_RESPONSE = 5 };
+enum side {
+	REQUEST = 0,
+	RESPONSE = 1,
+	BACKEND_REQUEST = 4,
+	BACKEND_RESPONSE = 5
+};
 
 static int choose(struct call *call, uint64_t where, struct fields **fields)
 {

@@ -5,33 +5,36 @@
  */
 #include "hypercalls.h"
 
-#include "../linux/mm.h"
 #include "../util.h"
 #include "call.h"
 #include "exchange.h"
 #include "layout.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-enum hypercall_when { ALWAYS, BOOT };
+enum hypercall_when {
+	ALWAYS,
+	BOOT
+};
 
 struct hypercall {
 	uint32_t number;
 	const char *name;
+	unsigned count;
 	enum hypercall_when when;
 	int (*handler)(struct call *call);
 };
 
 enum hypercall_row {
-#define HYPERCALL(number, name, when, handler, note) ROW_##name,
+#define HYPERCALL(number, name, count, when, handler, note) ROW_##name,
 #include "hypercalls.def"
 #undef HYPERCALL
 };
 
 static const struct hypercall rows[] = {
-#define HYPERCALL(number, name, when, handler, note) {number, #name, when, call_##handler},
+#define HYPERCALL(number, name, count, when, handler, note)                                        \
+	{number, #name, count, when, call_##handler},
 #include "hypercalls.def"
 #undef HYPERCALL
 };
@@ -39,7 +42,7 @@ static const struct hypercall rows[] = {
 static const struct hypercall *find(uint32_t number)
 {
 	switch (number) {
-#define HYPERCALL(number, name, when, handler, note)                                               \
+#define HYPERCALL(number, name, count, when, handler, note)                                        \
 	case number:                                                                               \
 		return &rows[ROW_##name];
 #include "hypercalls.def"
@@ -90,28 +93,36 @@ int hypercalls_response(const struct hypercalls *hypercalls, struct kvmsb_http_r
 	return exchange_response(hypercalls->exchange, response);
 }
 
+static void dispatch(struct call *call, const struct hypercall *row)
+{
+	call->hypercalls->detail[0] = '\0';
+	if (row == NULL)
+		call_unsupported(call);
+	else if (row->when == BOOT && call->hypercalls->ready)
+		call_deny(call, "%s(): Cannot be called after initialization", row->name);
+	else
+		row->handler(call);
+}
+
 enum hypercall_action hypercalls_run(struct hypercalls *hypercalls, struct process *process,
                                      uint32_t number, const uint64_t arguments[6], uint64_t *result)
 {
 	const struct hypercall *row = find(number);
+	const uint64_t before = *result;
 	struct call call = {
 		.hypercalls = hypercalls,
 		.process = process,
+		.number = number,
+		.name = row != NULL ? row->name : NULL,
+		.count = row != NULL ? row->count : 6,
 		.arguments = arguments,
 		.result = result,
 		.action = HYPERCALL_CONTINUE,
 	};
 
-	hypercalls->detail[0] = '\0';
-	if (row == NULL) {
-		call_unsupported(&call);
-		return call.action;
-	}
-	call.name = row->name;
-	if (row->when == BOOT && hypercalls->ready)
-		call_deny(&call, "%s(): Cannot be called after initialization", row->name);
-	else
-		row->handler(&call);
+	dispatch(&call, row);
+	if (process->config->trace != NULL)
+		call_trace(&call, *result != before);
 	return call.action;
 }
 

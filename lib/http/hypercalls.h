@@ -15,7 +15,12 @@
 #include <stdint.h>
 
 /* Entries of register_func(), by index. */
-enum http_entry { HTTP_ENTRY_GET = 1, HTTP_ENTRY_POST = 2, HTTP_ENTRY_REQUEST = 3, HTTP_ENTRY_COUNT = 13 };
+enum http_entry {
+	HTTP_ENTRY_GET = 1,
+	HTTP_ENTRY_POST = 2,
+	HTTP_ENTRY_REQUEST = 3,
+	HTTP_ENTRY_COUNT = 13
+};
 
 /* What the run does after a hypercall. */
 enum hypercall_action {

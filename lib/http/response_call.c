@@ -3,11 +3,10 @@
  * sys_backend_response: takes the guest's answer. Everything small is checked
  * before the content is copied, which comes last.
  */
+#include "../util.h"
 #include "call.h"
 #include "exchange.h"
 #include "header_calls.h"
-
-#include "../util.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,14 +45,13 @@ static int read_status(struct call *call, int *status)
 	return 0;
 }
 
-/* The text ends at its first NUL: some programs count theirs. NULL: there is none. */
+/* The text ends at its first NUL: some programs count theirs. *type stays when there is none. */
 static int read_content_type(struct call *call, char **type)
 {
 	uint64_t length = (uint16_t)call->arguments[2];
 	void *text;
 	int result;
 
-	*type = NULL;
 	if (length == 0)
 		return 0;
 	if (length >= CONTENT_TYPE_LIMIT)
@@ -109,7 +107,6 @@ static int read_content(struct call *call, void **content)
 {
 	uint64_t length = call->arguments[4];
 
-	*content = NULL;
 	if (length == 0)
 		return 0;
 	if (length > CONTENT_MAXIMUM)
@@ -119,16 +116,15 @@ static int read_content(struct call *call, void **content)
 
 static int take_response(struct call *call)
 {
-	char *type;
-	void *content;
+	char *type = NULL;
+	void *content = NULL;
 	int status;
 	int result = read_status(call, &status);
 
 	if (result == 0)
 		result = read_content_type(call, &type);
-	if (result < 0)
-		return result;
-	result = read_extra(call);
+	if (result == 0)
+		result = read_extra(call);
 	if (result == 0)
 		result = read_content(call, &content);
 	if (result < 0) {
