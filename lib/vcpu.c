@@ -478,6 +478,14 @@ static void decode_syscall(struct vcpu_context *context, struct vcpu_exit *exit)
 	context->registers.rflags = context->registers.r11;
 }
 
+/* Where SYSCALL stays in ring 3 but LSTAR is ring 0's, this fault is the system call. */
+static bool is_faulting_syscall(const struct vcpu *vcpu, const struct vcpu_context *context,
+                                const struct vcpu_exit *exit)
+{
+	return vcpu->machine->host->syscall_faults && exit->vector == VECTOR_PF && !exit->in_kernel &&
+	       context->registers.rip == lstar(vcpu) && exit->address == lstar(vcpu);
+}
+
 /* Which handler the OUT is in says the vector; the frame lies on the interrupt stack. */
 static void decode_exception(struct vcpu *vcpu, struct vcpu_context *context, uint64_t out,
                              struct vcpu_exit *exit)
@@ -496,9 +504,7 @@ static void decode_exception(struct vcpu *vcpu, struct vcpu_context *context, ui
 	context->registers.rip = end[-FRAME_RIP];
 	context->registers.rsp = end[-FRAME_RSP];
 	context->registers.rflags = end[-FRAME_RFLAGS];
-	/* Where SYSCALL stays in ring 3 but LSTAR is ring 0's: this fault is the system call. */
-	if (exit->vector == VECTOR_PF && !exit->in_kernel && context->registers.rip == lstar(vcpu) &&
-	    exit->address == lstar(vcpu))
+	if (is_faulting_syscall(vcpu, context, exit))
 		decode_syscall(context, exit);
 }
 

@@ -124,7 +124,7 @@ static const struct row memory_rows[] = {
 	}
 
 static const struct row window_rows[] = {
-	KERNEL_PAGE(LAYOUT_KERNEL_TEXT + 2),
+	KERNEL_PAGE(LAYOUT_KERNEL_TEXT + 16),
 	{"read_at", LAYOUT_KERNEL_TEXT, PAGE_FAULT(4, CODE_KERNEL, AT)},
 	{"jump_to", LAYOUT_KERNEL_TEXT, PAGE_FAULT(0x14, CODE_KERNEL, TARGET), .is_syscall = true},
 	KERNEL_PAGE(LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_EXCEPTIONS + 8 * 14),
