@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest that does what its URL, or its first argument, says: for what
+ * kvmsb-run prints and exits with.
+ */
+#include "kvm_api.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void crash(void)
+{
+	/* Volatile itself, so that the compiler does not see where it points. */
+	volatile int *volatile nowhere = (volatile int *)16;
+
+	*nowhere = 1;
+}
+
+static void spin(void)
+{
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+static void fill_memory(void)
+{
+	const size_t piece = 1 << 20;
+
+	for (;;) {
+		char *memory = malloc(piece);
+
+		if (memory == NULL)
+			exit(9);
+		memset(memory, 1, piece);
+	}
+}
+
+/* A fork's buffers end with it. */
+static void print_environment(void)
+{
+	const char *extra = getenv("EXTRA");
+
+	printf("%s %s %s\n", getenv("KVM_NAME"), getenv("KVM_TYPE"), extra != NULL ? extra : "none");
+	fflush(stdout);
+}
+
+static void do_what(const char *what)
+{
+	if (strcmp(what, "crash") == 0)
+		crash();
+	if (strcmp(what, "spin") == 0)
+		spin();
+	if (strcmp(what, "memory") == 0)
+		fill_memory();
+	if (strcmp(what, "abort") == 0)
+		abort();
+	if (strcmp(what, "terminate") == 0)
+		raise(SIGTERM);
+	if (strcmp(what, "exit") == 0)
+		exit(42);
+	if (strcmp(what, "wait") == 0)
+		wait_for_requests();
+	if (strcmp(what, "status") == 0)
+		backend_response_str(99, "text/plain", "");
+	if (strcmp(what, "log") == 0)
+		vlogf("a log of %s\n", what);
+	if (strcmp(what, "environment") == 0)
+		print_environment();
+}
+
+static void on_get(const char *url, const char *arg)
+{
+	do_what(url + 1);
+	if (strcmp(url, "/headers") != 0)
+		return;
+	if (strcmp(arg, "append") == 0)
+		http_append_str(BERESP, "X-One: 1");
+	http_append_str(BERESP, "X-One: 2");
+	http_set_str(BERESP, "Content-Length: 77");
+	backend_response_str(204, "", "no line end");
+}
+
+/* For --call. */
+unsigned long respond(void)
+{
+	backend_response_str(200, "text/plain", "text");
+	return 7;
+}
+
+size_t length_of(const char *text, long more)
+{
+	return strlen(text) + (size_t)more;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		do_what(argv[1]);
+	set_backend_get(on_get);
+	wait_for_requests();
+	return 0;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest without KVM; see fake_api_guest.h. */
+#include "fake_api_guest.h"
+
+#include "layout.h"
+#include "linux/mm.h"
+#include "linux/signals.h"
+#include "util.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct fake_guest *current;
+
+static int64_t keep_log(void *user, const void *data, size_t length)
+{
+	struct fake_guest *guest = user;
+	size_t taken = min_u64(length, guest->log_take);
+
+	assert_true(guest->in_callback);
+	if (taken == 0)
+		return -EIO;
+	assert_true(taken <= sizeof(guest->log) - guest->log_length);
+	memcpy(guest->log + guest->log_length, data, taken);
+	guest->log_length += taken;
+	return (int64_t)taken;
+}
+
+static void begin(struct process *process)
+{
+	struct fake_guest *guest = container_of(process, struct fake_guest, process);
+
+	assert_false(guest->in_callback);
+	guest->in_callback = true;
+	guest->callbacks++;
+}
+
+static int end(struct process *process)
+{
+	struct fake_guest *guest = container_of(process, struct fake_guest, process);
+
+	assert_true(guest->in_callback);
+	guest->in_callback = false;
+	return 0;
+}
+
+struct fake_guest *fake_guest_create(void)
+{
+	struct fake_guest *guest = calloc(1, sizeof(*guest));
+
+	assert_non_null(guest);
+	assert_null(current);
+	guest->config.streams[2] = (struct kvmsb_stream){.write = keep_log, .user = guest};
+	guest->config.memory_limit = 123 << 20;
+	guest->process.config = &guest->config;
+	guest->process.space = &guest->space;
+	guest->process.registers = &guest->registers;
+	assert_int_equal(signals_create(&guest->process.signals), 0);
+	guest->process.deadline = UINT64_MAX;
+	guest->process.callback_begin = begin;
+	guest->process.callback_end = end;
+	guest->log_take = SIZE_MAX;
+	guest->next = FAKE_ARENA;
+	current = guest;
+	return guest;
+}
+
+void fake_guest_destroy(struct fake_guest *guest)
+{
+	assert_false(guest->in_callback);
+	hypercalls_destroy(&guest->hypercalls);
+	signals_release(guest->process.signals);
+	current = NULL;
+	free(guest);
+}
+
+void *fake_at(struct fake_guest *guest, uint64_t address)
+{
+	assert_in_range(address, FAKE_ARENA, FAKE_END - 1);
+	return guest->memory + (address - FAKE_ARENA);
+}
+
+uint64_t fake_put(struct fake_guest *guest, const void *data, size_t length)
+{
+	uint64_t address = guest->next;
+
+	assert_true(range_within(address, length, FAKE_ARENA_END));
+	if (length > 0)
+		memcpy(fake_at(guest, address), data, length);
+	guest->next = align_down(address + length + 15, 16);
+	return address;
+}
+
+uint64_t fake_put_text(struct fake_guest *guest, const char *text)
+{
+	return fake_put(guest, text, strlen(text));
+}
+
+void fake_rewind(struct fake_guest *guest)
+{
+	guest->next = FAKE_ARENA;
+}
+
+/*
+ * How much of the range can be copied; *error is what comes then.
+ */
+static uint64_t usable(uint64_t address, uint64_t length, uint64_t end, int *error)
+{
+	assert_true(length > 0);
+	assert_true(range_within(address, length, LAYOUT_USER_END));
+	*error = 0;
+	if (address >= FAKE_ARENA && range_within(address, length, end))
+		return length;
+	*error = -EFAULT;
+	if (address < FAKE_ARENA || address >= FAKE_END)
+		return 0;
+	if (end == FAKE_NO_MEMORY && address + length > FAKE_NO_MEMORY)
+		*error = -ENOMEM;
+	return address < end ? end - address : 0;
+}
+
+int guest_read(struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	int error;
+	uint64_t copied = usable(address, length, FAKE_NO_MEMORY, &error);
+
+	assert_ptr_equal(process, &current->process);
+	if (copied > 0)
+		memcpy(data, fake_at(current, address), copied);
+	current->read += copied;
+	return error;
+}
+
+int guest_write(struct process *process, uint64_t address, const void *data, uint64_t length)
+{
+	int error;
+	uint64_t copied = usable(address, length, FAKE_ARENA_END, &error);
+
+	assert_ptr_equal(process, &current->process);
+	if (copied > 0)
+		memcpy(fake_at(current, address), data, copied);
+	return error;
+}
+
+/* The code under test has no use for these; the archive's own would need real memory maps. */
+int guest_zero(struct process *process, uint64_t address, uint64_t length)
+{
+	(void)process;
+	(void)address;
+	(void)length;
+	fail_msg("guest_zero() is not expected");
+	return -EFAULT;
+}
+
+int64_t guest_read_string(struct process *process, uint64_t address, char *text, size_t size)
+{
+	(void)process;
+	(void)address;
+	(void)text;
+	(void)size;
+	fail_msg("guest_read_string() is not expected");
+	return -EFAULT;
+}
+
+int guest_pieces(struct process *process, uint64_t address, uint64_t length, bool for_writing,
+                 struct guest_piece *piece, unsigned maximum, unsigned *count)
+{
+	(void)process;
+	(void)address;
+	(void)length;
+	(void)for_writing;
+	(void)piece;
+	(void)maximum;
+	(void)count;
+	fail_msg("guest_pieces() is not expected");
+	return -EFAULT;
+}
