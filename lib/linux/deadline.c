@@ -59,6 +59,9 @@ int deadline_poll(struct process *process, int descriptor, short events)
 	uint64_t now, milliseconds;
 	int ready;
 
+	/* poll(2) would ignore it and wait. */
+	if (descriptor < 0)
+		return -EBADF;
 	for (;;) {
 		now = deadline_clock();
 		if (now >= process->deadline)

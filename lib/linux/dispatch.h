@@ -9,7 +9,12 @@
 
 #include <stdint.h>
 
-enum system_call_support { FULL, PARTIAL, STUB, NONE };
+enum system_call_support {
+	FULL,
+	PARTIAL,
+	STUB,
+	NONE
+};
 
 typedef int64_t (*system_call_handler)(struct process *process, const uint64_t arguments[6]);
 

@@ -121,7 +121,8 @@ int file_size(const struct file *file, uint64_t *size)
 
 static struct file *create_stream(const struct kvmsb_stream *stream, unsigned number)
 {
-	bool connected = stream->use_descriptor || (number == 0 ? stream->read != NULL : stream->write != NULL);
+	bool connected = stream->use_descriptor ||
+	                 (number == 0 ? stream->read != NULL : stream->write != NULL);
 	struct file *file = file_create(connected ? FILE_STREAM : FILE_NULL, -1, "");
 	struct stat status;
 

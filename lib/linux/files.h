@@ -70,7 +70,7 @@ struct files {
 	_Atomic uint32_t references;
 	uint32_t capacity; /* of `open` */
 	struct open_file *open;
-	char *directory;   /* current directory, absolute and normalised */
+	char *directory; /* current directory, absolute and normalised */
 	struct descriptor descriptors[FILES_MAXIMUM];
 };
 

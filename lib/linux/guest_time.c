@@ -12,8 +12,7 @@
 
 #define TIME_MAXIMUM (DEADLINE_NEVER - 1)
 
-int guest_time_read(struct process *process, uint64_t address, int64_t units,
-                    uint64_t *nanoseconds)
+int guest_time_read(struct process *process, uint64_t address, int64_t units, uint64_t *nanoseconds)
 {
 	struct guest_time time;
 	uint64_t seconds;
@@ -31,8 +30,7 @@ int guest_time_read(struct process *process, uint64_t address, int64_t units,
 	return 0;
 }
 
-int guest_time_write(struct process *process, uint64_t address, int64_t units,
-                     uint64_t nanoseconds)
+int guest_time_write(struct process *process, uint64_t address, int64_t units, uint64_t nanoseconds)
 {
 	struct guest_time time = {
 		.seconds = (int64_t)(nanoseconds / NANOSECONDS),

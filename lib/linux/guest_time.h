@@ -24,11 +24,9 @@ struct guest_time {
  * Nanoseconds of the struct at a guest address; more than fit are cut to a
  * little less than DEADLINE_NEVER. Returns 0, -EFAULT or -EINVAL.
  */
-int guest_time_read(struct process *process, uint64_t address, int64_t units,
-                    uint64_t *nanoseconds);
+int guest_time_read(struct process *process, uint64_t address, int64_t units, uint64_t *nanoseconds);
 
-int guest_time_write(struct process *process, uint64_t address, int64_t units,
-                     uint64_t nanoseconds);
+int guest_time_write(struct process *process, uint64_t address, int64_t units, uint64_t nanoseconds);
 
 /* When a wait of this length that starts now ends. */
 uint64_t guest_time_from_now(uint64_t nanoseconds);

@@ -30,8 +30,7 @@
  * Only as much of the guest's buffer is made ready as the file can fill, as
  * Linux touches no more. Files that have no size, as in /proc, go page by page.
  */
-static uint64_t read_limit(const struct file *file, const struct transfer *transfer,
-                           uint64_t offset)
+static uint64_t read_limit(const struct file *file, const struct transfer *transfer, uint64_t offset)
 {
 	uint64_t size;
 

@@ -15,7 +15,7 @@
 struct path {
 	char text[PATH_SIZE]; /* begins with '/', and does not end with it but for "/" itself */
 	size_t length;
-	bool directory;       /* it was written so that it must be a directory: ends in '/', '.', '..' */
+	bool directory; /* it was written so that it must be a directory: ends in '/', '.', '..' */
 };
 
 /*

@@ -16,8 +16,8 @@
 
 struct pipe {
 	uint8_t *data;
-	uint32_t room;   /* allocated */
-	uint32_t start;  /* of what was written and not yet read */
+	uint32_t room;  /* allocated */
+	uint32_t start; /* of what was written and not yet read */
 	uint32_t length;
 };
 

@@ -27,8 +27,8 @@ struct place_device {
 };
 
 static const struct place_device devices[] = {
-	{"/dev/null", FILE_NULL, 3},      {"/dev/zero", FILE_ZERO, 5},
-	{"/dev/full", FILE_FULL, 7},      {"/dev/urandom", FILE_RANDOM, 9},
+	{"/dev/null", FILE_NULL, 3},     {"/dev/zero", FILE_ZERO, 5},
+	{"/dev/full", FILE_FULL, 7},     {"/dev/urandom", FILE_RANDOM, 9},
 	{"/dev/random", FILE_RANDOM, 8},
 };
 
@@ -89,8 +89,7 @@ static int find_host(const struct policy_rule *rule, struct path *path, bool fol
 	return error ? error : -EXDEV;
 }
 
-static int find_made_up(const struct place_view *view, const struct path *path,
-                        struct place *place)
+static int find_made_up(const struct place_view *view, const struct path *path, struct place *place)
 {
 	place->device = find_device(path->text);
 	if (place->device) {
@@ -106,13 +105,14 @@ static int find_once(const struct place_view *view, struct path *path, bool foll
                      struct place *place)
 {
 	const struct policy_rule *rule;
+	int error = -ENOENT;
 
 	if (strcmp(path->text, PROGRAM_LINK) == 0)
 		return find_program(view, path, follow, place);
 	rule = policy_match(view->policy, path->text);
 	if (rule && !find_device(path->text))
-		return find_host(rule, path, follow, place);
-	return find_made_up(view, path, place);
+		error = find_host(rule, path, follow, place);
+	return error == -ENOENT ? find_made_up(view, path, place) : error;
 }
 
 int place_find(const struct place_view *view, struct path *path, bool follow, struct place *place)
@@ -219,8 +219,8 @@ int place_statfs(const struct place *place, struct statfs *status)
 	if (place->kind != PLACE_HOST) {
 		*status = (struct statfs){
 			.f_type = place->kind == PLACE_PIPE ? PIPEFS_MAGIC : TMPFS_MAGIC,
-			.f_bsize = (__fsword_t)PAGE_SIZE,
-			.f_frsize = (__fsword_t)PAGE_SIZE,
+			.f_bsize = (long)PAGE_SIZE,
+			.f_frsize = (long)PAGE_SIZE,
 			.f_namelen = 255,
 		};
 	} else if (fstatfs(place->descriptor, status)) {
@@ -282,8 +282,7 @@ static int check_host(mode_t mode, uint32_t flags)
 }
 
 /* Opens for reading what place_find() just found; it may have been replaced since. */
-static int open_for_reading(const struct place_view *view, const struct path *path,
-                            struct file **file)
+static int open_for_reading(const struct place_view *view, const struct path *path, struct file **file)
 {
 	const struct policy_rule *rule = policy_match(view->policy, path->text);
 	struct stat status;
@@ -334,8 +333,7 @@ static int open_found(const struct place_view *view, struct place *place, const 
 	}
 }
 
-int place_open(const struct place_view *view, struct path *path, uint32_t flags,
-               struct file **file)
+int place_open(const struct place_view *view, struct path *path, uint32_t flags, struct file **file)
 {
 	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	struct place place;

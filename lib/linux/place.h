@@ -71,10 +71,12 @@ int place_statfs(const struct place *place, struct statfs *status);
 int place_of_file(const struct place_view *view, const struct file *file, struct place *place);
 
 /* open(2). flags: the guest's. Returns 0 with a new file, or -errno. */
-int place_open(const struct place_view *view, struct path *path, uint32_t flags,
-               struct file **file);
+int place_open(const struct place_view *view, struct path *path, uint32_t flags, struct file **file);
 
-enum place_change { PLACE_CREATE, PLACE_MODIFY };
+enum place_change {
+	PLACE_CREATE,
+	PLACE_MODIFY
+};
 
 /* The errno for a call that would create something at the path, or change what is there. */
 int place_refuse(const struct place_view *view, struct path *path, enum place_change change);

@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +49,14 @@ static int open_beneath(int directory, const char *path, int flags)
 			return errno == EMFILE ? -ENFILE : -errno;
 	}
 	return -EACCES;
+}
+
+/* Whether it lies in a procfs, where /proc/self is the host's process, memory and all. */
+static bool is_in_procfs(int descriptor)
+{
+	struct statfs status;
+
+	return fstatfs(descriptor, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
 /*
@@ -95,6 +105,10 @@ static int check_opened(const struct kvmsb_path_rule *source, const struct polic
 		return refuse_as_host(error, -errno, source);
 	if (!rule->directory)
 		return S_ISREG(status.st_mode) ? 0 : refuse(error, -EINVAL, source, "was replaced");
+	if (is_in_procfs(rule->descriptor))
+		return refuse(error, -EINVAL, source,
+		              "lies in procfs, which shows the host's own process: allow single "
+		              "files of it");
 	probe = open_beneath(rule->descriptor, ".", O_PATH);
 	if (probe == -ENOSYS || probe == -EPERM)
 		return refuse(error, -EOPNOTSUPP, source,
@@ -230,10 +244,15 @@ static int open_file_rule(const struct policy_rule *rule, const char *rest, int 
 int policy_rule_open(const struct policy_rule *rule, const char *path, int flags)
 {
 	const char *rest = beneath(rule, path);
+	int descriptor;
 
 	if (!rule->directory)
 		return open_file_rule(rule, rest, flags);
-	return open_beneath(rule->descriptor, *rest ? rest : ".", flags);
+	descriptor = open_beneath(rule->descriptor, *rest ? rest : ".", flags);
+	if (descriptor < 0 || !is_in_procfs(descriptor))
+		return descriptor;
+	close(descriptor);
+	return -ENOENT;
 }
 
 /* The target of the link at `path` beneath the rule; 0: it is no link. */

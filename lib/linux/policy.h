@@ -11,7 +11,9 @@
  * again, so that it reaches only what another rule allows.
  *
  * All access is for reading. What is neither a regular file nor a directory is
- * never opened. Immutable after creation; any thread.
+ * never opened. A procfs does not exist beneath a directory (a rule for "/"
+ * would give away the host's memory, /proc/self/mem); a rule for a single file
+ * of it is the host's to choose. Immutable after creation; any thread.
  */
 #ifndef KVMSB_LINUX_POLICY_H
 #define KVMSB_LINUX_POLICY_H
@@ -34,8 +36,8 @@ struct policy_rule {
 
 /*
  * Returns 0, or with error's detail, which names the path: -EINVAL (not
- * absolute, or neither a regular file nor a directory), -ENOTDIR or -EISDIR
- * (not the kind that the rule says), -EOPNOTSUPP (a host without openat2(2)),
+ * absolute; neither a regular file nor a directory; a directory of procfs),
+ * -ENOTDIR or -EISDIR (not the kind that the rule says), -EOPNOTSUPP (a host without openat2(2)),
  * -ENAMETOOLONG, -ENOMEM, errors of open(2).
  */
 int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, size_t count,

@@ -207,8 +207,7 @@ int64_t stream_read(struct process *process, const struct file *file, struct tra
 	return read_descriptor(process, file, transfer);
 }
 
-static int64_t put(struct process *process, const struct file *file, uint8_t *data,
-                   uint64_t length)
+static int64_t put(struct process *process, const struct file *file, uint8_t *data, uint64_t length)
 {
 	const struct kvmsb_stream *stream = stream_of(process, file);
 

@@ -77,8 +77,7 @@ int64_t sys_refuse_rename(struct process *process, const uint64_t arguments[6])
 
 int64_t sys_refuse_rename_at(struct process *process, const uint64_t arguments[6])
 {
-	return refuse_pair(process, (int)arguments[0], arguments[1], (int)arguments[2],
-	                   arguments[3]);
+	return refuse_pair(process, (int)arguments[0], arguments[1], (int)arguments[2], arguments[3]);
 }
 
 /* The target is text only. */

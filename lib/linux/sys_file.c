@@ -341,7 +341,8 @@ int64_t sys_fcntl(struct process *process, const uint64_t arguments[6])
 		                 (open->file->kind == FILE_REGULAR ? FLAG_LARGEFILE : 0));
 	default:
 		/* man 2 open, O_PATH: all others fail. */
-		return open->file->kind == FILE_PATH ? -EBADF : control_file(process, open, arguments);
+		return open->file->kind == FILE_PATH ? -EBADF
+		                                     : control_file(process, open, arguments);
 	}
 }
 
@@ -434,8 +435,7 @@ static int64_t set_nonblocking(struct process *process, int fd, uint64_t address
 	return set_status_flags(process, fd, on ? flags | O_NONBLOCK : flags);
 }
 
-static int64_t get_readable(struct process *process, const struct open_file *open,
-                            uint64_t address)
+static int64_t get_readable(struct process *process, const struct open_file *open, uint64_t address)
 {
 	uint64_t size = 0;
 	int32_t count;

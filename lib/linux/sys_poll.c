@@ -58,8 +58,7 @@ static int64_t wait_for_time_out(struct process *process, uint64_t nanoseconds)
  * poll
  */
 
-static int64_t do_poll(struct process *process, uint64_t address, uint64_t count,
-                       uint64_t nanoseconds)
+static int64_t do_poll(struct process *process, uint64_t address, uint64_t count, uint64_t nanoseconds)
 {
 	struct pollfd entries[FILES_MAXIMUM];
 	int64_t ready = 0;
@@ -128,10 +127,10 @@ int64_t sys_ppoll(struct process *process, const uint64_t arguments[6])
 #define SET_WORDS (FILES_MAXIMUM / 64)
 
 struct select {
-	uint64_t address[3];         /* readfds, writefds, exceptfds; 0: not given */
+	uint64_t address[3]; /* readfds, writefds, exceptfds; 0: not given */
 	uint64_t asked[3][SET_WORDS];
 	uint64_t ready[3][SET_WORDS];
-	uint32_t count;              /* descriptors below this */
+	uint32_t count; /* descriptors below this */
 };
 
 static uint64_t set_size(const struct select *select)
@@ -183,8 +182,7 @@ static int select_one(struct process *process, struct select *select, uint32_t f
 	return ready;
 }
 
-static int64_t do_select(struct process *process, const uint64_t arguments[6],
-                         uint64_t nanoseconds)
+static int64_t do_select(struct process *process, const uint64_t arguments[6], uint64_t nanoseconds)
 {
 	struct select select = {.address = {arguments[1], arguments[2], arguments[3]}};
 	int64_t ready = 0;

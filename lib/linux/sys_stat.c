@@ -106,8 +106,7 @@ static int make_statx(const struct place *place, struct statx *status)
 	return error;
 }
 
-static int place_statx(const struct place *place, uint32_t flags, uint32_t mask,
-                       struct statx *status)
+static int place_statx(const struct place *place, uint32_t flags, uint32_t mask, struct statx *status)
 {
 	if (place->kind != PLACE_HOST)
 		return make_statx(place, status);
@@ -226,8 +225,8 @@ int64_t sys_faccessat2(struct process *process, const uint64_t arguments[6])
  * readlink
  */
 
-static int64_t give_text(struct process *process, const char *text, size_t length,
-                         uint64_t address, uint64_t size)
+static int64_t give_text(struct process *process, const char *text, size_t length, uint64_t address,
+                         uint64_t size)
 {
 	int error;
 
@@ -256,8 +255,8 @@ static int64_t read_own_link(struct process *process, int fd, uint64_t address, 
 	return give_text(process, text, strlen(text), address, size);
 }
 
-static int64_t read_host_link(struct process *process, const struct place *place,
-                              uint64_t address, uint64_t size)
+static int64_t read_host_link(struct process *process, const struct place *place, uint64_t address,
+                              uint64_t size)
 {
 	char target[PATH_SIZE];
 	struct stat status;

@@ -38,8 +38,7 @@ static int find_clock(uint64_t number, clockid_t *clock)
 	}
 }
 
-static int64_t give_clock(struct process *process, clockid_t clock, uint64_t address,
-                          int64_t units)
+static int64_t give_clock(struct process *process, clockid_t clock, uint64_t address, int64_t units)
 {
 	struct timespec now;
 	struct guest_time time;

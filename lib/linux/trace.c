@@ -82,8 +82,7 @@ static void add_pointer(struct line *line, uint64_t address)
 		add(line, "NULL");
 }
 
-static void add_buffer(struct line *line, struct process *process, uint64_t address,
-                       uint64_t length)
+static void add_buffer(struct line *line, struct process *process, uint64_t address, uint64_t length)
 {
 	char data[TRACE_STRING];
 	uint64_t shown = min_u64(length, sizeof(data));
@@ -158,18 +157,18 @@ static const char *errno_name(int64_t number)
 {
 #define NAME(name) [name] = #name
 	static const char *const names[] = {
-		NAME(EPERM),        NAME(ENOENT),       NAME(ESRCH),     NAME(EINTR),
-		NAME(EIO),          NAME(ENXIO),        NAME(E2BIG),     NAME(ENOEXEC),
-		NAME(EBADF),        NAME(ECHILD),       NAME(EAGAIN),    NAME(ENOMEM),
-		NAME(EACCES),       NAME(EFAULT),       NAME(EBUSY),     NAME(EEXIST),
-		NAME(EXDEV),        NAME(ENODEV),       NAME(ENOTDIR),   NAME(EISDIR),
-		NAME(EINVAL),       NAME(ENFILE),       NAME(EMFILE),    NAME(ENOTTY),
-		NAME(ETXTBSY),      NAME(EFBIG),        NAME(ENOSPC),    NAME(ESPIPE),
-		NAME(EROFS),        NAME(EMLINK),       NAME(EPIPE),     NAME(EDOM),
-		NAME(ERANGE),       NAME(EDEADLK),      NAME(ENAMETOOLONG), NAME(ENOSYS),
-		NAME(ENOTEMPTY),    NAME(ELOOP),        NAME(ENODATA),   NAME(EOVERFLOW),
-		NAME(EILSEQ),       NAME(EMSGSIZE),     NAME(EOPNOTSUPP), NAME(ETIMEDOUT),
-		NAME(ECONNRESET),   NAME(ESTALE),       NAME(EDQUOT),    NAME(ECANCELED),
+		NAME(EPERM),      NAME(ENOENT),   NAME(ESRCH),        NAME(EINTR),
+		NAME(EIO),        NAME(ENXIO),    NAME(E2BIG),        NAME(ENOEXEC),
+		NAME(EBADF),      NAME(ECHILD),   NAME(EAGAIN),       NAME(ENOMEM),
+		NAME(EACCES),     NAME(EFAULT),   NAME(EBUSY),        NAME(EEXIST),
+		NAME(EXDEV),      NAME(ENODEV),   NAME(ENOTDIR),      NAME(EISDIR),
+		NAME(EINVAL),     NAME(ENFILE),   NAME(EMFILE),       NAME(ENOTTY),
+		NAME(ETXTBSY),    NAME(EFBIG),    NAME(ENOSPC),       NAME(ESPIPE),
+		NAME(EROFS),      NAME(EMLINK),   NAME(EPIPE),        NAME(EDOM),
+		NAME(ERANGE),     NAME(EDEADLK),  NAME(ENAMETOOLONG), NAME(ENOSYS),
+		NAME(ENOTEMPTY),  NAME(ELOOP),    NAME(ENODATA),      NAME(EOVERFLOW),
+		NAME(EILSEQ),     NAME(EMSGSIZE), NAME(EOPNOTSUPP),   NAME(ETIMEDOUT),
+		NAME(ECONNRESET), NAME(ESTALE),   NAME(EDQUOT),       NAME(ECANCELED),
 	};
 #undef NAME
 
@@ -181,8 +180,7 @@ static void add_result(struct line *line, bool is_pointer, int64_t result)
 	const char *name = errno_name(-result);
 
 	if (result < 0 && result >= -4095)
-		name ? add(line, " = -1 %s", name)
-		     : add(line, " = -1 errno %" PRId64, -result);
+		name ? add(line, " = -1 %s", name) : add(line, " = -1 errno %" PRId64, -result);
 	else if (is_pointer)
 		add(line, " = 0x%" PRIx64, (uint64_t)result);
 	else

@@ -143,8 +143,7 @@ void transfer_advance(struct transfer *transfer, uint64_t length)
 }
 
 /* One step of a copy, within one range: the host's data out of the guest, or into it. */
-typedef int (*copy_function)(struct process *process, uint64_t address, void *data,
-                             uint64_t length);
+typedef int (*copy_function)(struct process *process, uint64_t address, void *data, uint64_t length);
 
 static int copy_out(struct process *process, uint64_t address, void *data, uint64_t length)
 {
@@ -162,8 +161,7 @@ static int copy_zero(struct process *process, uint64_t address, void *data, uint
 	return guest_zero(process, address, length);
 }
 
-static int64_t copy(struct transfer *transfer, copy_function function, uint8_t *data,
-                    uint64_t length)
+static int64_t copy(struct transfer *transfer, copy_function function, uint8_t *data, uint64_t length)
 {
 	struct transfer_range *range;
 	uint64_t copied = 0, step;
@@ -173,7 +171,8 @@ static int64_t copy(struct transfer *transfer, copy_function function, uint8_t *
 	while (copied < length) {
 		range = current(transfer);
 		step = min_u64(range->length, length - copied);
-		error = function(transfer->process, range->address, data ? data + copied : NULL, step);
+		error = function(transfer->process, range->address, data ? data + copied : NULL,
+		                 step);
 		if (error)
 			return copied ? (int64_t)copied : error;
 		transfer_advance(transfer, step);
