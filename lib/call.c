@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "linux/mm.h"
 #include "sized.h"
+#include "x86.h"
 
 #include <errno.h>
 #include <string.h>
@@ -122,22 +123,17 @@ static int place_argument(struct kvmsb *sandbox, struct call_stack *stack,
 	               : guest_zero(&sandbox->process, *value, length);
 }
 
-static int fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *arguments, size_t count,
-                           const uint64_t *values)
+/* What the guest has taken away from under its own results is zeros. */
+static void fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *arguments, size_t count,
+                            const uint64_t *values)
 {
 	for (size_t i = 0; i < count; i++) {
-		int result;
+		const struct kvmsb_argument *argument = &arguments[i];
 
-		if (!comes_back(&arguments[i]) || arguments[i].length == 0)
-			continue;
-		result = guest_read(&sandbox->process, values[i], arguments[i].output, arguments[i].length);
-		/* The guest may have unmapped its own stack: then there is nothing to give. */
-		if (result == -EFAULT)
-			memset(arguments[i].output, 0, arguments[i].length);
-		else if (result < 0)
-			return result;
+		if (comes_back(argument) && argument->length > 0 &&
+		    guest_read(&sandbox->process, values[i], argument->output, argument->length) < 0)
+			memset(argument->output, 0, argument->length);
 	}
-	return 0;
 }
 
 static void begin(struct kvmsb *sandbox, uint64_t function, const uint64_t *values, uint64_t stack)
@@ -166,13 +162,39 @@ static int push_return(struct kvmsb *sandbox, struct call_stack *stack)
 	return guest_write(&sandbox->process, stack->next, &address, sizeof(address));
 }
 
-static int call_failed(struct kvmsb *sandbox, int code)
+/* Arguments and return address; -E2BIG, or what writing to the guest's stack failed with. */
+static int fill_stack(struct kvmsb *sandbox, struct call_stack *stack,
+                      const struct kvmsb_argument *arguments, size_t count, uint64_t *values)
+{
+	for (size_t i = 0; i < count; i++) {
+		int result = place_argument(sandbox, stack, &arguments[i], &values[i]);
+
+		if (result < 0)
+			return result;
+	}
+	return push_return(sandbox, stack);
+}
+
+/*
+ * The stack could not be written: the guest has unmapped it, or used up its
+ * memory. That is the guest's doing and an outcome, but for arguments too large.
+ */
+static int end_unwritable(struct kvmsb *sandbox, int code, uint64_t address,
+                          struct kvmsb_result *result)
 {
 	if (code == -E2BIG)
 		return sandbox_fail(sandbox, code, "arguments do not fit a half of the stack");
-	if (code == -EFAULT)
-		return sandbox_fail(sandbox, -ENOMEM, "the program has unmapped its call stack");
-	return sandbox_fail(sandbox, code, "no memory for the call's stack");
+	memset(result, 0, sizeof(*result));
+	result->outcome = KVMSB_OUTCOME_OUT_OF_MEMORY;
+	if (code == -EFAULT) {
+		result->outcome = KVMSB_OUTCOME_FAULTED;
+		result->fault.vector = VECTOR_PF;
+		result->fault.error_code = (uint32_t)(FAULT_WRITE | FAULT_USER);
+		result->fault.address = address;
+	}
+	sandbox_fail(sandbox, code, "the stack of calls cannot be written");
+	sandbox->state = sandbox->master != NULL ? SANDBOX_FORK_OVER : SANDBOX_OVER;
+	return 0;
 }
 
 static int call_function(struct kvmsb *sandbox, uint64_t function,
@@ -181,14 +203,10 @@ static int call_function(struct kvmsb *sandbox, uint64_t function,
 {
 	struct call_stack stack = stack_of(sandbox);
 	uint64_t values[ARGUMENTS_MAXIMUM] = {0};
-	int failed = 0;
+	int failed = fill_stack(sandbox, &stack, arguments, count, values);
 
-	for (size_t i = 0; i < count && failed == 0; i++)
-		failed = place_argument(sandbox, &stack, &arguments[i], &values[i]);
-	if (failed == 0)
-		failed = push_return(sandbox, &stack);
 	if (failed < 0)
-		return call_failed(sandbox, failed);
+		return end_unwritable(sandbox, failed, stack.next, result);
 	begin(sandbox, function, values, stack.next);
 	sandbox->in_call = true;
 	failed = sandbox_run(sandbox,
@@ -198,13 +216,14 @@ static int call_function(struct kvmsb *sandbox, uint64_t function,
 	sandbox->in_call = false;
 	if (failed == 0 && (result->outcome == KVMSB_OUTCOME_RETURNED ||
 	                    result->outcome == KVMSB_OUTCOME_HYPERCALL))
-		failed = fetch_arguments(sandbox, arguments, count, values);
+		fetch_arguments(sandbox, arguments, count, values);
 	return failed;
 }
 
 static int check_call(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct kvmsb_call *call)
 {
-	int result = sized_copy_in(call, sizeof(*call), sizeof(*call), theirs);
+	int result = sized_copy_in(call, sizeof(*call), SIZE_THROUGH(struct kvmsb_call, timeout_ns),
+	                           theirs);
 
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "call.size is not one this library knows");
@@ -222,12 +241,9 @@ static int check_call(struct kvmsb *sandbox, const struct kvmsb_call *theirs, st
 	return 0;
 }
 
-/* The run's result, as far as the caller's struct reaches. */
-static int give_result(struct kvmsb_result *theirs, const struct kvmsb_result *own, int failed)
+static int check_result(struct kvmsb *sandbox, const struct kvmsb_result *result)
 {
-	int result = sized_copy_out(theirs, own, sizeof(*own));
-
-	return failed < 0 ? failed : result;
+	return sized_check_out(result) < 0 ? sandbox_fail(sandbox, -EINVAL, "result.size is not set") : 0;
 }
 
 int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct kvmsb_result *result)
@@ -239,19 +255,23 @@ int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct 
 	if (failed == 0)
 		failed = check_callable(sandbox);
 	if (failed == 0)
+		failed = check_result(sandbox, result);
+	if (failed == 0)
 		failed = check_call(sandbox, theirs, &call);
 	if (failed < 0)
 		return failed;
 	hypercalls_end(&sandbox->hypercalls);
 	failed = call_function(sandbox, call.address, call.arguments, call.argument_count,
 	                       call.timeout_ns, &own);
-	return sandbox_finish(sandbox, give_result(result, &own, failed));
+	sized_copy_out(result, &own, sizeof(own));
+	return sandbox_finish(sandbox, failed);
 }
 
 static int begin_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs,
                          struct kvmsb_http_request *request)
 {
-	int result = sized_copy_in(request, sizeof(*request), sizeof(*request), theirs);
+	int result = sized_copy_in(request, sizeof(*request),
+	                           SIZE_THROUGH(struct kvmsb_http_request, timeout_ns), theirs);
 
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "request.size is not one this library knows");
@@ -275,6 +295,10 @@ int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs
 	if (failed == 0)
 		failed = check_callable(sandbox);
 	if (failed == 0)
+		failed = check_result(sandbox, result);
+	if (failed == 0 && sized_check_out(response) < 0)
+		failed = sandbox_fail(sandbox, -EINVAL, "response.size is not set");
+	if (failed == 0)
 		failed = begin_request(sandbox, theirs, &request);
 	if (failed < 0)
 		return failed;
@@ -284,6 +308,9 @@ int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs
 	};
 	failed = call_function(sandbox, sandbox->hypercalls.entries[HTTP_ENTRY_GET], arguments,
 	                       ARRAY_SIZE(arguments), request.timeout_ns, &own);
-	hypercalls_response(&sandbox->hypercalls, response);
-	return sandbox_finish(sandbox, give_result(result, &own, failed));
+	/* Its memory goes with the sandbox: a doomed one has none to give. */
+	if (!sandbox->doomed)
+		hypercalls_response(&sandbox->hypercalls, response);
+	sized_copy_out(result, &own, sizeof(own));
+	return sandbox_finish(sandbox, failed);
 }

@@ -83,6 +83,17 @@ static bool has(struct kvm_cpuid2 *cpuid, uint32_t leaf, enum cpuid_register reg
 	return entry != NULL && (*register_of(entry, reg) & BIT(bit)) != 0;
 }
 
+/* Which of the host's processors this is. */
+static void hide_identity(struct kvm_cpuid_entry2 *entry)
+{
+	if (entry->function == 0x1)
+		entry->ebx &= 0x00ffffff;
+	else if (entry->function == 0xb)
+		entry->edx = 0;
+	else if (entry->function == 0x8000001e)
+		entry->eax = entry->ebx = entry->ecx = 0;
+}
+
 static void hide(struct kvm_cpuid2 *cpuid)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(hidden_features); i++) {
@@ -95,6 +106,7 @@ static void hide(struct kvm_cpuid2 *cpuid)
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
+		hide_identity(entry);
 		for (size_t k = 0; k < ARRAY_SIZE(hidden_leaves); k++)
 			if (entry->function >= hidden_leaves[k].first &&
 			    entry->function <= hidden_leaves[k].last)

@@ -33,7 +33,7 @@
 struct machine;
 
 /* Leaves whose frames stay, changed by one edit. */
-#define INVALIDATION_FRAMES 16u
+#define INVALIDATION_FRAMES 256u
 struct invalidation {
 	struct machine *machine;
 	uint32_t count; /* more than INVALIDATION_FRAMES: everything */

@@ -15,24 +15,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-uint64_t machine_clock(void)
+/* A name for the calling thread that, unlike gettid(2), no later thread gets. */
+static uint64_t this_thread(void)
 {
-	struct timespec now;
+	static _Atomic uint64_t names;
+	static _Thread_local uint64_t name;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* gettid(2), asked once a thread; a forked child inherits the answer, which is wrong there. */
-static pid_t this_thread(const struct machine *machine)
-{
-	static _Thread_local pid_t thread, process;
-
-	if (process != machine->process) {
-		process = machine->process;
-		thread = gettid();
-	}
-	return thread;
+	if (name == 0)
+		name = ++names;
+	return name;
 }
 
 /* Kernel pages: frames of nobody, in tables that are never stale (only additions are made). */
@@ -202,7 +193,6 @@ int machine_create(struct machine **out, const struct machine_limits *limits, st
 	if (machine == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	machine->references = 1;
-	machine->process = getpid();
 	machine->kvm = machine->vm = -1;
 	machine->vcpu_limit = limits->vcpu_limit;
 	machine->timeout_signal = limits->timeout_signal;
@@ -227,6 +217,16 @@ struct machine *machine_reference(struct machine *machine)
 	return machine;
 }
 
+static void drop_vcpu(struct vcpu *vcpu)
+{
+	struct machine *machine = vcpu->machine;
+
+	machine->vcpus[vcpu->index] = NULL;
+	machine->vcpu_count--;
+	vcpu_destroy(vcpu);
+	free(vcpu);
+}
+
 void machine_release(struct machine *machine)
 {
 	bool ours;
@@ -235,10 +235,9 @@ void machine_release(struct machine *machine)
 		return;
 	ours = machine->alive != NULL && machine_is_ours(machine);
 	space_free_idle(machine);
-	for (unsigned i = 0; i < machine->vcpu_count; i++) {
-		vcpu_destroy(machine->vcpus[i]);
-		free(machine->vcpus[i]);
-	}
+	for (unsigned i = 0; i < machine->vcpu_limit; i++)
+		if (machine->vcpus[i] != NULL)
+			drop_vcpu(machine->vcpus[i]);
 	if (machine->vm >= 0)
 		close(machine->vm);
 	if (machine->kvm >= 0)
@@ -246,61 +245,90 @@ void machine_release(struct machine *machine)
 	memory_destroy(&machine->memory, ours);
 	if (machine->alive != NULL)
 		munmap((void *)(uintptr_t)machine->alive, PAGE_SIZE);
-	pthread_cond_destroy(&machine->vcpu_idle);
-	pthread_mutex_destroy(&machine->lock);
-	pthread_mutex_destroy(&machine->drop_lock);
+	/* In a forked child other threads' holds and waits on these would never end. */
+	if (ours) {
+		pthread_cond_destroy(&machine->vcpu_idle);
+		pthread_mutex_destroy(&machine->lock);
+		pthread_mutex_destroy(&machine->drop_lock);
+	}
 	free(machine);
 }
 
 /* Lending. All of these hold the lock. */
 
-static int make_vcpu(struct machine *machine, struct vcpu **out)
+static int make_vcpu(struct machine *machine, unsigned slot, struct vcpu **out)
 {
 	struct vcpu *vcpu = malloc(sizeof(*vcpu));
 	int result;
 
 	if (vcpu == NULL)
 		return -ENOMEM;
-	result = vcpu_create(vcpu, machine, machine->vcpu_count);
+	result = vcpu_create(vcpu, machine, slot);
 	if (result < 0) {
 		free(vcpu);
 		return result;
 	}
-	machine->vcpus[machine->vcpu_count++] = vcpu;
+	machine->vcpus[slot] = vcpu;
+	machine->vcpu_count++;
 	*out = vcpu;
 	return 0;
 }
 
-static struct vcpu *find_idle(struct machine *machine, pid_t thread, bool any)
+static unsigned free_slot(const struct machine *machine)
 {
-	for (unsigned i = 0; i < machine->vcpu_count; i++) {
+	unsigned slot = 0;
+
+	while (slot < machine->vcpu_limit && machine->vcpus[slot] != NULL)
+		slot++;
+	return slot;
+}
+
+static struct vcpu *find_idle_of(struct machine *machine, uint64_t thread)
+{
+	for (unsigned i = 0; i < machine->vcpu_limit; i++) {
 		struct vcpu *vcpu = machine->vcpus[i];
 
-		if (!vcpu->busy && !vcpu->broken && (any || vcpu->thread == thread))
+		if (vcpu != NULL && !vcpu->busy && vcpu->thread == thread)
 			return vcpu;
 	}
 	return NULL;
 }
 
+/* Better one that nobody's state has to be saved from. */
+static struct vcpu *find_any_idle(struct machine *machine)
+{
+	struct vcpu *found = NULL;
+
+	for (unsigned i = 0; i < machine->vcpu_limit; i++) {
+		struct vcpu *vcpu = machine->vcpus[i];
+
+		if (vcpu == NULL || vcpu->busy)
+			continue;
+		found = vcpu;
+		if (vcpu->resident == NULL)
+			break;
+	}
+	return found;
+}
+
 /* NULL without an error: all are busy. */
 static int find_vcpu(struct machine *machine, const struct vcpu_context *context, struct vcpu **vcpu)
 {
+	unsigned slot = free_slot(machine);
 	int result = 0;
 
-	*vcpu = context->home != NULL && context->home->resident == context && !context->home->busy
-	                ? context->home
-	                : find_idle(machine, this_thread(machine), false);
-	if (*vcpu == NULL && machine->vcpu_count < machine->vcpu_limit)
-		result = make_vcpu(machine, vcpu);
+	*vcpu = context->home != NULL ? context->home : find_idle_of(machine, this_thread());
+	if (*vcpu == NULL && slot < machine->vcpu_limit)
+		result = make_vcpu(machine, slot, vcpu);
 	/* One that cannot be made is no reason to fail while another can be had. */
 	if (*vcpu == NULL)
-		*vcpu = find_idle(machine, this_thread(machine), true);
+		*vcpu = find_any_idle(machine);
 	return *vcpu == NULL && machine->vcpu_count == 0 ? result : 0;
 }
 
-static int take(struct vcpu *vcpu, const struct vcpu_context *context)
+static int take(struct vcpu *vcpu, struct vcpu_context *context)
 {
-	pid_t thread = this_thread(vcpu->machine);
+	uint64_t thread = this_thread();
 	int result = 0;
 
 	if (vcpu->resident != NULL && vcpu->resident != context)
@@ -313,6 +341,7 @@ static int take(struct vcpu *vcpu, const struct vcpu_context *context)
 	if (result < 0)
 		return result;
 	vcpu->resident = NULL;
+	context->home = NULL;
 	vcpu->busy = true;
 	return 0;
 }
@@ -322,22 +351,31 @@ int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, 
 {
 	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
 	                               .tv_nsec = (long)(deadline % 1000000000u)};
+	bool timed_out = false;
 	int result;
 
 	pthread_mutex_lock(&machine->lock);
-	for (;;) {
+	result = find_vcpu(machine, context, vcpu);
+	while (result == 0 && *vcpu == NULL && !timed_out) {
+		timed_out = pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) == ETIMEDOUT;
 		result = find_vcpu(machine, context, vcpu);
-		if (result < 0 || *vcpu != NULL)
-			break;
-		if (pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) == ETIMEDOUT) {
-			result = -ETIMEDOUT;
-			break;
-		}
 	}
 	if (result == 0)
-		result = take(*vcpu, context);
+		result = *vcpu == NULL ? -ETIMEDOUT : take(*vcpu, context);
+	/* It stays idle: whoever waits may have more luck with it. */
+	if (result < 0)
+		pthread_cond_signal(&machine->vcpu_idle);
 	pthread_mutex_unlock(&machine->lock);
 	return result;
+}
+
+void machine_context_forget(struct machine *machine, struct vcpu_context *context)
+{
+	pthread_mutex_lock(&machine->lock);
+	if (context->home != NULL)
+		context->home->resident = NULL;
+	context->home = NULL;
+	pthread_mutex_unlock(&machine->lock);
 }
 
 void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
@@ -346,9 +384,14 @@ void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
 
 	pthread_mutex_lock(&machine->lock);
 	vcpu->busy = false;
-	vcpu->resident = suspended;
-	if (suspended != NULL)
+	if (vcpu->broken) {
+		/* It makes room for a new one. */
+		drop_vcpu(vcpu);
+	} else if (suspended != NULL) {
+		vcpu->resident = suspended;
+		suspended->home = vcpu;
 		suspended->displaced = true;
+	}
 	pthread_cond_signal(&machine->vcpu_idle);
 	pthread_mutex_unlock(&machine->lock);
 }

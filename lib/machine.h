@@ -42,7 +42,6 @@ struct machine {
 	const struct host_behaviour *host;
 	enum kvmsb_entry entry;    /* chosen; never AUTOMATIC */
 	const uint32_t *alive;     /* 1; wiped in a forked child (MADV_WIPEONFORK) */
-	pid_t process;             /* that created it */
 	struct memory memory;
 	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
@@ -52,13 +51,14 @@ struct machine {
 	pthread_mutex_t drop_lock; /* one shadow drop at a time (invalidate.h) */
 	pthread_mutex_t lock;      /* of what follows */
 	pthread_cond_t vcpu_idle;
-	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM];
-	unsigned vcpu_count, vcpu_limit;
+	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM]; /* by index; NULL: none */
+	_Atomic unsigned vcpu_count;
+	unsigned vcpu_limit;
 	unsigned long next_vcpu_id; /* KVM takes each once, also for one that was given up */
 	struct space *idle_spaces; /* of destroyed forks, restored: last in, first out */
 	unsigned idle_space_count;
 
-	_Atomic uint32_t next_serial;
+	_Atomic uint64_t next_serial;
 	struct machine_statistics statistics;
 };
 
@@ -95,13 +95,13 @@ int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, 
 /* suspended: the context goes on later, and its x87 and vector state must be kept; else NULL. */
 void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended);
 
+/* A suspended context will not go on. */
+void machine_context_forget(struct machine *machine, struct vcpu_context *context);
+
 /* The two pages (TSS, interrupt stack) of vCPU `index`. */
 static inline uint8_t *machine_vcpu_pages(const struct machine *machine, unsigned index)
 {
 	return machine->vcpu_pages + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE;
 }
-
-/* CLOCK_MONOTONIC in ns. */
-uint64_t machine_clock(void);
 
 #endif

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 #define LARGE_PAGE (UINT64_C(2) << 20)
 
 /* Data begins above what KVM may claim below 4 GiB (its TSS, the APIC's page). */
@@ -129,7 +133,8 @@ void memory_destroy(struct memory *memory, bool in_parent)
 	unreserve(memory->quarantine, table_frames * sizeof(*memory->quarantine));
 	window_destroy(&memory->data, in_parent);
 	window_destroy(&memory->tables, in_parent);
-	pthread_mutex_destroy(&memory->lock);
+	if (in_parent)
+		pthread_mutex_destroy(&memory->lock);
 	memset(memory, 0, sizeof(*memory));
 }
 
@@ -205,7 +210,7 @@ static void *window_host(const struct memory_window *window, gpa_t frame)
 	return range_within(offset, PAGE_SIZE, window->committed) ? window->host + offset : NULL;
 }
 
-int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame)
+int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame)
 {
 	uint32_t number = 0;
 	int result;
@@ -223,6 +228,13 @@ int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame)
 	return 0;
 }
 
+/* Memory that mlockall(2) locked takes an advice of its own, since Linux 5.18. */
+static bool drop_contents(void *host, uint64_t length)
+{
+	return madvise(host, length, MADV_DONTNEED) == 0 ||
+	       (errno == EINVAL && madvise(host, length, MADV_DONTNEED_LOCKED) == 0);
+}
+
 void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count)
 {
 	struct memory_window *window = &memory->data;
@@ -230,10 +242,10 @@ void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count)
 	uint8_t *host = window->host + (first.value - window->base);
 	/*
 	 * Contents go, and through the MMU notifier every translation to them.
-	 * It fails only for memory that is locked (mlockall(2)): zero it by hand,
-	 * and never hand it out again, for translations may be left.
+	 * Should that fail, zero them by hand, and never hand them out again, for
+	 * translations may be left.
 	 */
-	bool dropped = madvise(host, count * PAGE_SIZE, MADV_DONTNEED) == 0;
+	bool dropped = drop_contents(host, count * PAGE_SIZE);
 
 	if (!dropped)
 		memset(host, 0, count * PAGE_SIZE);
@@ -272,11 +284,12 @@ void memory_table_free(struct memory *memory, gpa_t table)
 	uint32_t number = frame_number(window, table);
 
 	pthread_mutex_lock(&memory->lock);
-	memory->tables_in_use--;
-	if (memory->shadow)
+	if (memory->shadow) {
 		memory->quarantine[memory->quarantine_count++] = number;
-	else
+	} else {
 		window->free[window->free_count++] = number;
+		memory->tables_in_use--;
+	}
 	pthread_mutex_unlock(&memory->lock);
 }
 
@@ -285,14 +298,9 @@ uint64_t memory_table_epoch(const struct memory *memory, gpa_t table)
 	return memory->table_epochs[frame_number(&memory->tables, table)];
 }
 
-uint32_t memory_quarantined(struct memory *memory)
+uint32_t memory_quarantined(const struct memory *memory)
 {
-	uint32_t count;
-
-	pthread_mutex_lock(&memory->lock);
-	count = memory->quarantine_count;
-	pthread_mutex_unlock(&memory->lock);
-	return count;
+	return memory->quarantine_count;
 }
 
 void memory_quarantine_release(struct memory *memory, uint32_t count)
@@ -303,6 +311,7 @@ void memory_quarantine_release(struct memory *memory, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		window->free[window->free_count++] = memory->quarantine[i];
 	memory->quarantine_count -= count;
+	memory->tables_in_use -= count;
 	memmove(memory->quarantine, memory->quarantine + count,
 	        memory->quarantine_count * sizeof(*memory->quarantine));
 	pthread_mutex_unlock(&memory->lock);

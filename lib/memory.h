@@ -32,15 +32,10 @@
 
 /* What a data frame of a space is for; kept beside the frames, not in them. */
 struct frame {
-	uint64_t va;     /* where its space maps it */
+	uint64_t owner;  /* serial of its space; 0: nobody's or the kernel's */
 	uint64_t source; /* gpa of the master's page it is a copy of; 0: zero page */
 	uint32_t previous, next; /* in its space's list; FRAME_NONE at the ends */
-	uint32_t owner;  /* serial of its space; 0: nobody's or the kernel's */
-	uint32_t flags;  /* FRAME_* */
 };
-
-/* Restoring its contents is not enough: its content came from elsewhere (a file). */
-#define FRAME_UNRESTORABLE 1u
 
 struct memory_window {
 	uint8_t *host;      /* start of the reservation */
@@ -61,11 +56,11 @@ struct memory {
 	struct frame *frames;  /* of the data window; reserved, not committed */
 	uint64_t *table_epochs; /* of the tables window: see space.h */
 	uint32_t *quarantine;  /* table frames that wait for a shadow drop */
-	uint32_t quarantine_count;
+	_Atomic uint32_t quarantine_count;
 	uint32_t next_slot;
 	bool initialised;
 	bool shadow;           /* the host keeps shadow page tables */
-	uint64_t frames_in_use, tables_in_use;
+	_Atomic uint64_t frames_in_use, tables_in_use; /* those in quarantine included */
 };
 
 /*
@@ -80,7 +75,7 @@ int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tab
 void memory_destroy(struct memory *memory, bool in_parent);
 
 /* A zeroed data frame. Returns 0, -ENOMEM, or an error of the new memory slot. */
-int memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame);
+int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame);
 
 /* Frees frames in a row; their contents and all translations to them are dropped. */
 void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count);
@@ -91,7 +86,7 @@ void memory_table_free(struct memory *memory, gpa_t table);
 uint64_t memory_table_epoch(const struct memory *memory, gpa_t table);
 
 /* How many table frames wait; the shadow was dropped: the first `count` of them are free. */
-uint32_t memory_quarantined(struct memory *memory);
+uint32_t memory_quarantined(const struct memory *memory);
 void memory_quarantine_release(struct memory *memory, uint32_t count);
 
 /* Host pointer to a frame, NULL when gpa is in no committed window. */

@@ -15,7 +15,7 @@
 #include "x86.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -331,7 +331,7 @@ static int probe_selector(struct probe *probe, uint64_t selector, struct host_be
 	probe->selector = selector;
 	port = run(probe, LAYOUT_PROBE_SET_SELECTOR, probe->table.root.value);
 	if (port != PORT_HYPERCALL)
-		return port;
+		return port < 0 ? port : 0;
 	port = run(probe, LAYOUT_PROBE_GET_SELECTOR, probe->table.root.value);
 	if (port < 0)
 		return port;
@@ -349,7 +349,7 @@ static int probe_selectors(struct probe *probe, struct host_behaviour *found)
 		return 0;
 	result = run(probe, LAYOUT_PROBE_READ_BASE, probe->table.root.value);
 	if (result != PORT_HYPERCALL)
-		return result;
+		return result < 0 ? result : 0;
 	result = probe_selector(probe, SELECTOR_USER_DATA, found);
 	return result < 0 ? result : probe_selector(probe, PROBE_HOST_SELECTOR, found);
 }
@@ -367,8 +367,7 @@ static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 		result = probe_shadow(&probe, found);
 	if (result == 0)
 		result = probe_selectors(&probe, found);
-	if (result >= 0) {
-		result = 0;
+	if (result == 0) {
 		found->features = probe.features;
 		found->cpuid = probe.cpuid;
 		probe.cpuid = NULL;
@@ -377,25 +376,25 @@ static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 	return result;
 }
 
+/* No lock: a fork(2) would leave it locked in the child. Who comes second probes in vain. */
 int probe_host(const struct host_behaviour **behaviour, struct kvmsb_error *error)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct host_behaviour remembered;
-	static bool done;
-	int result = 0;
+	static _Atomic(struct host_behaviour *) remembered;
+	struct host_behaviour *found, *none = NULL;
+	int result;
 
-	pthread_mutex_lock(&lock);
-	if (!done) {
-		struct host_behaviour found = {0};
-
-		result = probe_once(&found, error);
-		if (result == 0) {
-			remembered = found;
-			done = true;
-		}
+	*behaviour = remembered;
+	if (*behaviour != NULL)
+		return 0;
+	found = calloc(1, sizeof(*found));
+	if (found == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	result = probe_once(found, error);
+	if (result < 0 || !atomic_compare_exchange_strong(&remembered, &none, found)) {
+		free(found->cpuid);
+		free(found);
 	}
-	pthread_mutex_unlock(&lock);
-	*behaviour = &remembered;
+	*behaviour = remembered;
 	return result;
 }
 

@@ -55,6 +55,19 @@ static int check_range(const char *name, uint64_t value, uint64_t least, uint64_
 	                 (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
 }
 
+/* One that can be blocked, and that neither libc nor the processor sends. */
+static bool signal_is_usable(int number)
+{
+	const int unusable[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+	sigset_t set;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unusable); i++)
+		if (number == unusable[i])
+			return false;
+	sigemptyset(&set);
+	return sigaddset(&set, number) == 0;
+}
+
 static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 {
 	const struct {
@@ -76,6 +89,9 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 		if (result < 0)
 			return result;
 	}
+	if (!signal_is_usable(options->timeout_signal))
+		return error_set(error, -EINVAL, "options.timeout_signal: %d cannot be blocked or is libc's",
+		                 options->timeout_signal);
 	if (options->image == NULL && options->path == NULL)
 		return error_set(error, -EINVAL, "options: neither path nor image is given");
 	if (options->path_count > 0 && options->paths == NULL)
@@ -194,7 +210,7 @@ int program_create(struct program **out, const struct kvmsb_options *options,
 	if (program == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	result = sized_copy_in(&program->options, sizeof(program->options),
-	                       sizeof(program->options), options);
+	                       SIZE_THROUGH(struct kvmsb_options, trace_user), options);
 	if (result < 0)
 		error_set(error, result, "options.size: %s",
 		          result == -E2BIG ? "a newer library is needed for what is set" : "too small");

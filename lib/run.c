@@ -212,6 +212,14 @@ static bool route(struct kvmsb *sandbox, const struct vcpu_exit *exit, struct kv
 	return route_failure(sandbox, exit, result);
 }
 
+/* An edit of its tables could not be made known to the processors: it must not go on. */
+static int out_of_memory(struct kvmsb *sandbox, struct kvmsb_result *result)
+{
+	sandbox_fail(sandbox, -ENOMEM, "the host is out of memory: stale translations may be left");
+	end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	return 0;
+}
+
 /* Enters and routes until the run is over. */
 static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
@@ -219,13 +227,15 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		struct vcpu_exit exit;
 		int failed;
 
+		if (sandbox->space->poisoned)
+			return out_of_memory(sandbox, result);
 		space_enter(sandbox->space);
 		sandbox->context.root = sandbox->space->table.root;
 		sandbox->context.generation = space_generation(sandbox->space);
 		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline, &exit,
 		                  &result->kvm_runs);
 		if (failed < 0)
-			return sandbox_fail(sandbox, failed, "KVM_RUN: %s", strerror(-failed));
+			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s", strerror(-failed));
 		if (route(sandbox, &exit, result))
 			return 0;
 		if (sandbox->doomed)
@@ -287,6 +297,8 @@ static int run_borrowed(struct kvmsb *sandbox, struct kvmsb_result *result)
 		failed = capture_state(sandbox);
 	if (sandbox->vcpu != NULL)
 		machine_vcpu_release(sandbox->vcpu, NULL);
+	else
+		machine_context_forget(sandbox->machine, &sandbox->context);
 	sandbox->vcpu = NULL;
 	return failed;
 }
@@ -295,7 +307,7 @@ static uint64_t deadline_after(uint64_t timeout_ns)
 {
 	uint64_t deadline;
 
-	return checked_add(machine_clock(), timeout_ns, &deadline) && deadline < INT64_MAX
+	return checked_add(time_now(), timeout_ns, &deadline) && deadline < INT64_MAX
 	               ? deadline
 	               : INT64_MAX;
 }
@@ -349,9 +361,10 @@ int sandbox_callback_end(struct process *process)
 	                              &sandbox->vcpu);
 	if (result == 0)
 		return 0;
-	if (result == -ETIMEDOUT)
+	/* A process that has ended meanwhile needs none. */
+	if (result == -ETIMEDOUT && process->end == PROCESS_RUNS)
 		process->end = PROCESS_TIMED_OUT;
-	else
+	else if (result != -ETIMEDOUT)
 		sandbox->host_error = result;
 	return result;
 }

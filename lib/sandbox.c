@@ -143,15 +143,16 @@ int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	struct kvmsb_result own = {0};
 	int failed = sandbox_check_idle(sandbox);
-	int copied;
 
 	if (failed < 0)
 		return failed;
+	if (sized_check_out(result) < 0)
+		return sandbox_fail(sandbox, -EINVAL, "result.size is not set");
 	if (sandbox->state != SANDBOX_NEW)
 		return sandbox_fail(sandbox, -EINVAL, "the program has run already");
 	failed = sandbox_run(sandbox, sandbox->program->options.run_timeout_ns, &own);
-	copied = sized_copy_out(result, &own, sizeof(own));
-	return sandbox_finish(sandbox, failed < 0 ? failed : copied);
+	sized_copy_out(result, &own, sizeof(own));
+	return sandbox_finish(sandbox, failed);
 }
 
 int kvmsb_freeze(struct kvmsb *sandbox)

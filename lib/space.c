@@ -15,6 +15,11 @@
 #define IDLE_FRAMES 64u
 #define IDLE_SPACES 1024u
 
+/* Frames that a fork keeps through a reset: this part of its limit. What it keeps counts. */
+#define KEPT_SHARE 16u
+
+static bool reclaim(struct machine *machine);
+
 /* Operations of the page-table builder; the context is the space. */
 
 static bool within_limit(const struct space *space, uint64_t pages)
@@ -32,9 +37,9 @@ static int table_allocate(void *context, gpa_t *table)
 
 	if (!within_limit(space, 1))
 		return -ENOMEM;
+	invalidate_when_due(space->machine);
 	result = memory_table_allocate(memory, space->epoch, table);
-	/* Some may only wait for the shadow to be dropped. */
-	if (result < 0 && memory_quarantined(memory) > 0 && invalidate_everything(space->machine) == 0)
+	if (result < 0 && reclaim(space->machine))
 		result = memory_table_allocate(memory, space->epoch, table);
 	if (result == 0)
 		space->table_count++;
@@ -107,7 +112,7 @@ static bool owns(const struct space *space, gpa_t frame)
 	return memory_frame(&space->machine->memory, frame)->owner == space->serial;
 }
 
-static int take_frame(struct space *space, gva_t va, gpa_t source, gpa_t *frame)
+static int take_frame(struct space *space, gpa_t source, gpa_t *frame)
 {
 	struct frame *taken;
 	int result;
@@ -115,10 +120,11 @@ static int take_frame(struct space *space, gva_t va, gpa_t source, gpa_t *frame)
 	if (!within_limit(space, 1))
 		return -ENOMEM;
 	result = memory_frame_allocate(&space->machine->memory, space->serial, frame);
+	if (result < 0 && reclaim(space->machine))
+		result = memory_frame_allocate(&space->machine->memory, space->serial, frame);
 	if (result < 0)
 		return result;
 	taken = memory_frame(&space->machine->memory, *frame);
-	taken->va = va.value;
 	taken->source = source.value;
 	taken->next = space->first_frame;
 	if (space->first_frame != FRAME_NONE)
@@ -278,7 +284,15 @@ static int build_fork(struct space *space, gva_t prepare)
 		return result;
 	space->entered = false;
 	space->rebuild = false;
+	space->poisoned = false;
 	return pagetable_own_path(&space->table, prepare);
+}
+
+static void free_space(struct space *space)
+{
+	free_frames(space);
+	drop_tables(space);
+	free(space);
 }
 
 static struct space *take_idle(struct machine *machine)
@@ -295,27 +309,40 @@ static struct space *take_idle(struct machine *machine)
 	return space;
 }
 
+/* Frees what destroyed forks left, and the tables that wait. True if there was something. */
+static bool reclaim(struct machine *machine)
+{
+	bool any = false;
+
+	for (struct space *space = take_idle(machine); space != NULL; space = take_idle(machine)) {
+		free_space(space);
+		any = true;
+	}
+	if (memory_quarantined(&machine->memory) > 0 && invalidate_everything(machine) == 0)
+		any = true;
+	return any;
+}
+
 int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare)
 {
 	struct space *space = take_idle(master->machine);
-	int result = 0;
+	int result;
 
-	if (space == NULL) {
-		space = space_new(master->machine, page_limit);
-		if (space == NULL)
-			return -ENOMEM;
-		space->master = master;
-		result = build_fork(space, prepare);
+	if (space != NULL) {
+		space->copied = space->restored = 0;
+		*fork = space;
+		return 0;
 	}
-	if (result < 0) {
-		free_frames(space);
-		drop_tables(space);
-		free(space);
-		return result;
-	}
-	space->copied = space->restored = 0;
-	*fork = space;
-	return 0;
+	space = space_new(master->machine, page_limit);
+	if (space == NULL)
+		return -ENOMEM;
+	space->master = master;
+	result = build_fork(space, prepare);
+	if (result < 0)
+		free_space(space);
+	else
+		*fork = space;
+	return result;
 }
 
 static void restore_frames(struct space *space)
@@ -339,7 +366,7 @@ int space_reset(struct space *space, gva_t prepare)
 {
 	int result;
 
-	if (!space->rebuild) {
+	if (!space->rebuild && space->frame_count <= space->page_limit / KEPT_SHARE) {
 		restore_frames(space);
 		return 0;
 	}
@@ -381,11 +408,13 @@ void space_destroy(struct space *space)
 	 * child the memory is not there: only what is the child's is freed.
 	 */
 	if (space->master != NULL && machine_is_ours(space->machine)) {
+		struct machine *machine = space->machine;
+
 		if (keep_idle(space))
 			return;
-		free_frames(space);
-		drop_tables(space);
-		invalidate_when_due(space->machine);
+		free_space(space);
+		invalidate_when_due(machine);
+		return;
 	}
 	free(space);
 }
@@ -424,7 +453,7 @@ static void unmap_fresh(struct space *space, gva_t va, uint64_t length)
 static int map_page(struct space *space, gva_t va, unsigned protection, bool unrestorable)
 {
 	gpa_t frame;
-	int result = take_frame(space, va, gpa(0), &frame);
+	int result = take_frame(space, gpa(0), &frame);
 
 	if (result < 0)
 		return result;
@@ -474,6 +503,16 @@ struct edit {
 	struct leaving_frames leaving;
 };
 
+/*
+ * The edit is made. Where translations of before may be left, nothing is to be
+ * undone: the space must not run any more.
+ */
+static void finish_edit(struct space *space, struct invalidation *invalidation)
+{
+	if (space->entered && invalidation_finish(invalidation) < 0)
+		space->rebuild = space->poisoned = true;
+}
+
 /* A leaf went. Freeing its frame drops its translations; one that is shared stays. */
 static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
                           const struct mapping *after)
@@ -497,7 +536,8 @@ int space_unmap(struct space *space, gva_t va, uint64_t length)
 	invalidation_begin(&edit.invalidation, space->machine);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
 	leave_finish(&edit.leaving);
-	return result < 0 ? result : invalidation_finish(&edit.invalidation);
+	finish_edit(space, &edit.invalidation);
+	return result;
 }
 
 /* A leaf that allows something less; more is seen by itself, at the fault that asks for it. */
@@ -521,7 +561,8 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	invalidation_begin(&edit.invalidation, space->machine);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection), leaf_protected,
 	                           &edit);
-	return result < 0 ? result : invalidation_finish(&edit.invalidation);
+	finish_edit(space, &edit.invalidation);
+	return result;
 }
 
 static int stop_at_first(void *context, gva_t va, const struct mapping *mapping)
@@ -544,16 +585,12 @@ static void move_page(struct edit *edit, gva_t from, gva_t to)
 {
 	struct pagetable *table = &edit->space->table;
 	struct mapping mapping;
-	bool own;
 
 	/* Both paths are private already: nothing here can fail. */
 	pagetable_lookup(table, from, &mapping);
 	pagetable_unmap(table, from, PAGE_SIZE, NULL, NULL);
 	pagetable_map(table, to, mapping.frame, PAGE_SIZE, mapping.flags);
-	own = owns(edit->space, mapping.frame);
-	if (own)
-		memory_frame(&edit->space->machine->memory, mapping.frame)->va = to.value;
-	invalidation_note(&edit->invalidation, mapping.frame, !own);
+	invalidation_note(&edit->invalidation, mapping.frame, !owns(edit->space, mapping.frame));
 }
 
 /* Makes the paths of all mapped pages private, where they are and where they go. */
@@ -585,7 +622,8 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 	invalidation_begin(&edit.invalidation, space->machine);
 	for (uint64_t page = from.value; next_page(space, &page, from.value + length); page += PAGE_SIZE)
 		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
-	return invalidation_finish(&edit.invalidation);
+	finish_edit(space, &edit.invalidation);
+	return 0;
 }
 
 bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
@@ -605,7 +643,7 @@ static int copy_page(struct space *space, gva_t page, const struct mapping *mapp
 	struct invalidation invalidation;
 	uint32_t flags = mapping->flags & (MAPPING_USER | MAPPING_EXECUTE);
 	gpa_t frame;
-	int result = take_frame(space, page, mapping->frame, &frame);
+	int result = take_frame(space, mapping->frame, &frame);
 
 	if (result < 0)
 		return result;
@@ -618,11 +656,12 @@ static int copy_page(struct space *space, gva_t page, const struct mapping *mapp
 		return result;
 	}
 	space->copied++;
-	if (by_guest || !space->entered)
+	if (by_guest)
 		return 0;
 	invalidation_begin(&invalidation, space->machine);
 	invalidation_note(&invalidation, mapping->frame, true);
-	return invalidation_finish(&invalidation);
+	finish_edit(space, &invalidation);
+	return 0;
 }
 
 int space_make_private(struct space *space, gva_t va, bool by_guest)

@@ -27,7 +27,7 @@ struct machine;
 struct space {
 	struct machine *machine;
 	struct pagetable table;
-	uint32_t serial;       /* never 0, never used twice in a machine */
+	uint64_t serial;       /* never 0, never used twice in a machine */
 	uint64_t generation;   /* changes that table.generation does not count */
 	uint64_t epoch;        /* counts entries: tables made since the last one are not stale */
 	bool entered;          /* since it was built */
@@ -37,6 +37,7 @@ struct space {
 	uint64_t table_count;
 	uint64_t page_limit;   /* of frames and tables together */
 	bool rebuild;          /* restoring contents is not enough to reset it */
+	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
 	uint64_t copied;       /* statistics: pages copied from the master */
 	uint64_t restored;     /* pages restored by resets */
 	struct space *next_idle;
@@ -96,11 +97,11 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
 
 /*
  * Takes away whatever is mapped in the range; private frames are freed.
- * Changes the structure. Returns 0 or -ENOMEM, -EINVAL.
+ * Returns 0 or -ENOMEM, -EINVAL; nothing is changed then.
  */
 int space_unmap(struct space *space, gva_t va, uint64_t length);
 
-/* Changes the protection of whatever is mapped in the range. Changes the structure. */
+/* Changes the protection of whatever is mapped in the range. As space_unmap(). */
 int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection);
 
 /* Moves what is mapped in [from, from + length) to `to`, where nothing is mapped (mremap). */

@@ -13,8 +13,6 @@
 #include "x86.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,8 +23,8 @@
 /* Words of an exception's frame, from the end of the stack: SDM 3A figure 6-9. */
 enum frame_word { FRAME_SS = 1, FRAME_RSP, FRAME_RFLAGS, FRAME_CS, FRAME_RIP, FRAME_ERROR_CODE };
 
-/* Exits that a drained vCPU may still make: a split store has two parts, rep outs has many. */
-#define DRAIN_LIMIT 64
+/* Exits that a vCPU may still make while it is drained; a store across two pages makes one. */
+#define DRAIN_LIMIT 16
 
 /* On hardware the stub runs in ring 0: no trace, no interrupts, string direction and AC as ABI. */
 #define RING0_FLAG_MASK (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_AC | RFLAGS_NT)
@@ -50,21 +48,30 @@ static uint64_t flag_mask(const struct vcpu *vcpu)
 	return vcpu->machine->host->syscall_enters_ring0 ? RING0_FLAG_MASK : 0;
 }
 
+/* No exception on its way, no interrupt shadow after MOV SS. */
+static int clear_events(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events none = {.flags = KVM_VCPUEVENT_VALID_SHADOW};
+
+	return kvm_vcpu_set_events(vcpu->fd, &none);
+}
+
 /* Everything that runs do not change, and what a failure may have changed. */
 static int configure(struct vcpu *vcpu)
 {
 	struct kvm_msr_entry entries[SEGMENTS_MSR_COUNT];
-	struct kvm_vcpu_events events = {0};
 	int result = kvm_vcpu_set_runnable(vcpu->fd);
 
 	if (result == 0)
-		result = kvm_vcpu_set_events(vcpu->fd, &events);
+		result = clear_events(vcpu);
 	if (result == 0)
 		result = kvm_vcpu_set_sregs(vcpu->fd, &vcpu->user_sregs);
 	if (result == 0)
 		result = kvm_vcpu_set_xcr0(vcpu->fd, vcpu->machine->host->features.xcr0);
 	if (result < 0)
 		return result;
+	vcpu->cr3 = vcpu->user_sregs.cr3;
+	vcpu->run->s.regs.sregs = vcpu->user_sregs;
 	segments_set_msrs(entries, lstar(vcpu), flag_mask(vcpu));
 	return kvm_vcpu_set_msrs(vcpu->fd, entries, SEGMENTS_MSR_COUNT);
 }
@@ -81,7 +88,6 @@ static int configure_first(struct vcpu *vcpu)
 		return result;
 	segments_set_user(&vcpu->user_sregs, tss, machine->host->tss_type, machine->host->features.cr4);
 	vcpu->user_sregs.cr3 = machine->kernel_table.root.value;
-	vcpu->cr3 = vcpu->user_sregs.cr3;
 	result = configure(vcpu);
 	if (result < 0)
 		return result;
@@ -96,7 +102,10 @@ int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index)
 	void *run;
 	int result;
 
-	*vcpu = (struct vcpu){.machine = machine, .index = index, .fd = -1};
+	*vcpu = (struct vcpu){.machine = machine,
+	                      .index = index,
+	                      .fd = -1,
+	                      .time_limit.signal = machine->timeout_signal};
 	segments_write_tss(pages,
 	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE + 2 * PAGE_SIZE,
 	                   machine->entry != KVMSB_ENTRY_EXCEPTION);
@@ -125,19 +134,11 @@ destroy:
 	return result;
 }
 
-static void delete_timer(struct vcpu *vcpu)
-{
-	if (vcpu->timer_made)
-		timer_delete(vcpu->timer);
-	vcpu->timer_made = false;
-	vcpu->timer_expiry = 0;
-}
-
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	/* A forked child inherits no timer: its identifier would be somebody else's. */
 	if (machine_is_ours(vcpu->machine))
-		delete_timer(vcpu);
+		time_limit_forget(&vcpu->time_limit);
 	if (vcpu->run != NULL)
 		munmap(vcpu->run, vcpu->run_size);
 	if (vcpu->fd >= 0)
@@ -177,83 +178,38 @@ void vcpu_context_destroy(struct vcpu_context *context)
 	context->state_saved = false;
 }
 
-/* The kernel's sigset_t: bit n - 1 for signal n. */
-static uint64_t kernel_mask(const sigset_t *set, int without)
+/* Blocks the time signal in this thread, and tells KVM what is blocked but for that. */
+static int set_signal_mask(struct vcpu *vcpu)
 {
-	uint64_t mask = 0;
+	uint64_t mask;
+	int result = time_limit_block(&vcpu->time_limit, &mask);
 
-	for (int number = 1; number <= 64; number++)
-		if (number != without && sigismember(set, number) == 1)
-			mask |= UINT64_C(1) << (number - 1);
-	return mask;
+	return result < 0 ? result : kvm_vcpu_set_signal_mask(vcpu->fd, mask);
 }
 
-int vcpu_adopt(struct vcpu *vcpu, pid_t thread)
+int vcpu_adopt(struct vcpu *vcpu, uint64_t thread)
 {
-	int signal_number = vcpu->machine->timeout_signal;
-	sigset_t block, before;
 	int result;
 
-	delete_timer(vcpu);
-	sigemptyset(&block);
-	sigaddset(&block, signal_number);
-	result = pthread_sigmask(SIG_BLOCK, &block, &before);
-	if (result != 0)
-		return -result;
-	result = kvm_vcpu_set_signal_mask(vcpu->fd, kernel_mask(&before, signal_number));
+	/* Whatever fails, the thread before must not find it as it was. */
+	vcpu->thread = 0;
+	time_limit_forget(&vcpu->time_limit);
+	result = set_signal_mask(vcpu);
 	if (result < 0)
 		return result;
 	vcpu->thread = thread;
 	return 0;
 }
 
-/*
- * The timer is armed once for many calls: it fires at the first one's deadline,
- * and only then is it set to the deadline of the call that runs.
- */
-static int arm_timer(struct vcpu *vcpu, uint64_t deadline)
+static int arm(struct vcpu *vcpu, uint64_t deadline)
 {
-	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(deadline / 1000000000u),
-	                                     .tv_nsec = (long)(deadline % 1000000000u)}};
+	int result;
 
-	/* One in the past is spent: whoever ran on this thread since may have had its signal. */
-	if (vcpu->timer_expiry <= deadline && vcpu->timer_expiry > machine_clock())
+	if (time_limit_armed(&vcpu->time_limit, deadline))
 		return 0;
-	if (!vcpu->timer_made) {
-		struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID,
-		                         .sigev_signo = vcpu->machine->timeout_signal};
-
-		event._sigev_un._tid = vcpu->thread;
-		if (timer_create(CLOCK_MONOTONIC, &event, &vcpu->timer) < 0)
-			return -errno;
-		vcpu->timer_made = true;
-	}
-	if (timer_settime(vcpu->timer, TIMER_ABSTIME, &at, NULL) < 0)
-		return -errno;
-	vcpu->timer_expiry = deadline;
-	return 0;
-}
-
-static void consume_signal(const struct vcpu *vcpu)
-{
-	const struct timespec now = {0};
-	sigset_t ours;
-
-	sigemptyset(&ours);
-	sigaddset(&ours, vcpu->machine->timeout_signal);
-	while (sigtimedwait(&ours, NULL, &now) > 0)
-		;
-}
-
-/* KVM_RUN was interrupted: true when the deadline is the reason, else the run goes on. */
-static bool deadline_over(struct vcpu *vcpu, uint64_t deadline)
-{
-	uint64_t now = machine_clock();
-
-	consume_signal(vcpu);
-	if (vcpu->timer_expiry <= now)
-		vcpu->timer_expiry = 0;
-	return now >= deadline;
+	/* A signal that the thread has unblocked meanwhile would be dropped when it is sent. */
+	result = set_signal_mask(vcpu);
+	return result < 0 ? result : time_limit_arm(&vcpu->time_limit, deadline);
 }
 
 /*
@@ -279,13 +235,11 @@ static int drain(struct vcpu *vcpu, uint64_t *kvm_runs)
 /* Makes an unclean vCPU fit for another context, or breaks it. */
 static int clean(struct vcpu *vcpu, uint64_t *kvm_runs)
 {
-	struct kvm_vcpu_events none = {0};
 	int result = drain(vcpu, kvm_runs);
 
-	if (result < 0 || vcpu->failed)
-		result = configure(vcpu);
-	else
-		result = kvm_vcpu_set_events(vcpu->fd, &none);
+	/* What cannot be drained is pending still, whatever registers are set. */
+	if (result == 0)
+		result = vcpu->failed ? configure(vcpu) : clear_events(vcpu);
 	vcpu->at_sysret = false;
 	vcpu->serial = 0;
 	if (result < 0) {
@@ -360,6 +314,13 @@ static bool repairs_selectors(const struct vcpu *vcpu, const struct vcpu_context
 	       context->registers.rip == context->registers.rcx;
 }
 
+/* As SYSCALL left it; and R11, which SYSRET makes RFLAGS, holds nothing that ring 3 may not have. */
+static bool returns_by_sysret(const struct kvmsb_registers *registers)
+{
+	return registers->rip == registers->rcx && registers->rflags == registers->r11 &&
+	       (registers->r11 & ~(RFLAGS_USER | RFLAGS_FIXED | RFLAGS_IF | RFLAGS_RF)) == 0;
+}
+
 static void load(struct vcpu *vcpu, struct vcpu_context *context)
 {
 	struct kvm_sync_regs *sync = &vcpu->run->s.regs;
@@ -376,8 +337,7 @@ static void load(struct vcpu *vcpu, struct vcpu_context *context)
 	if (repairs_selectors(vcpu, context))
 		sync->regs.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RESUME_SELECTORS;
 	context->displaced = false;
-	if (vcpu->at_sysret && same_space && context->registers.rip == context->registers.rcx &&
-	    context->registers.rflags == context->registers.r11 &&
+	if (vcpu->at_sysret && same_space && returns_by_sysret(&context->registers) &&
 	    sync->sregs.fs.base == want.fs.base && sync->sregs.gs.base == want.gs.base) {
 		/* SYSRET does the rest; loading segments costs as much as the exit. */
 		sync->regs.rip = SYSRET_ADDRESS;
@@ -392,12 +352,16 @@ static void load(struct vcpu *vcpu, struct vcpu_context *context)
 	vcpu->at_sysret = false;
 }
 
+static bool is_canonical(uint64_t address)
+{
+	return address + (UINT64_C(1) << 47) < UINT64_C(1) << 48;
+}
+
 /* Nothing of a hostile guest's choosing may make KVM_RUN itself fail. */
 static bool loadable(const struct kvmsb_registers *registers)
 {
-	const uint64_t end = UINT64_C(1) << 47;
-
-	return registers->rip < end && registers->fs_base < end && registers->gs_base < end;
+	return registers->rip < UINT64_C(1) << 47 && is_canonical(registers->fs_base) &&
+	       is_canonical(registers->gs_base);
 }
 
 static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kvm_runs)
@@ -413,7 +377,6 @@ static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kv
 		result = kvm_vcpu_set_xsave(vcpu->fd, context->saved_state);
 		context->state_saved = false;
 	}
-	context->home = vcpu;
 	return result;
 }
 
@@ -421,7 +384,7 @@ static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kv
 static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
 {
 	for (;;) {
-		int result = arm_timer(vcpu, deadline);
+		int result = arm(vcpu, deadline);
 
 		if (result < 0)
 			return result;
@@ -430,8 +393,12 @@ static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
 		++*kvm_runs;
 		if (result != -EINTR && result != -EAGAIN)
 			return result;
-		if (deadline_over(vcpu, deadline))
+		if (time_limit_over(&vcpu->time_limit, deadline))
 			return 1;
+		/* The thread may have blocked this signal since KVM was told what is blocked. */
+		result = set_signal_mask(vcpu);
+		if (result < 0)
+			return result;
 	}
 }
 
@@ -478,6 +445,15 @@ static void decode_syscall(struct vcpu_context *context, struct vcpu_exit *exit)
 	context->registers.rflags = context->registers.r11;
 }
 
+static void lift_frame(const struct vcpu *vcpu, struct kvmsb_registers *registers)
+{
+	const uint64_t *end = vcpu->interrupt_stack_end;
+
+	registers->rip = end[-FRAME_RIP];
+	registers->rsp = end[-FRAME_RSP];
+	registers->rflags = end[-FRAME_RFLAGS];
+}
+
 /* Where SYSCALL stays in ring 3 but LSTAR is ring 0's, this fault is the system call. */
 static bool is_faulting_syscall(const struct vcpu *vcpu, const struct vcpu_context *context,
                                 const struct vcpu_exit *exit)
@@ -501,11 +477,24 @@ static void decode_exception(struct vcpu *vcpu, struct vcpu_context *context, ui
 	if (exit->vector == VECTOR_PF)
 		exit->address = sregs->cr2;
 	exit->in_kernel = (end[-FRAME_CS] & 3) != 3;
-	context->registers.rip = end[-FRAME_RIP];
-	context->registers.rsp = end[-FRAME_RSP];
-	context->registers.rflags = end[-FRAME_RFLAGS];
+	lift_frame(vcpu, &context->registers);
 	if (is_faulting_syscall(vcpu, context, exit))
 		decode_syscall(context, exit);
+}
+
+/* Interrupted in ring 0, in a stub: the registers are to be the user's. */
+static void leave_stub(struct vcpu *vcpu, struct vcpu_context *context)
+{
+	struct kvmsb_registers *registers = &context->registers;
+
+	if ((vcpu->run->s.regs.sregs.cs.selector & 3) != 0)
+		return;
+	if (registers->rip - LAYOUT_KERNEL_TEXT >= LAYOUT_KERNEL_EXCEPTIONS) {
+		lift_frame(vcpu, registers);
+		return;
+	}
+	registers->rip = registers->rcx;
+	registers->rflags = registers->r11;
 }
 
 static bool is_our_out(const struct kvm_run *state)
@@ -617,6 +606,7 @@ int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
 	if (result > 0) {
 		exit->kind = VCPU_EXIT_INTERRUPTED;
 		vcpu->unclean = true;
+		leave_stub(vcpu, context);
 		return 0;
 	}
 	decode(vcpu, context, exit, kvm_runs);

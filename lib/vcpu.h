@@ -16,6 +16,7 @@
 #define KVMSB_VCPU_H
 
 #include "address.h"
+#include "time_limit.h"
 
 #include <kvmsandbox/result.h>
 
@@ -23,8 +24,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <time.h>
 
 struct machine;
 struct vcpu;
@@ -55,9 +54,9 @@ struct vcpu_exit {
 struct vcpu_context {
 	struct kvmsb_registers registers;
 	gpa_t root;              /* of the page tables */
-	uint32_t serial;         /* of the space; never 0 */
+	uint64_t serial;         /* of the space; never 0 */
 	uint64_t generation;     /* of the space: differs when translations must be forgotten */
-	struct vcpu *home;       /* the vCPU that holds its x87 and vector state; NULL: saved_state, if any */
+	struct vcpu *home;       /* while suspended: the vCPU that holds its x87 and vector state, if any */
 	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
 	bool state_saved;        /* saved_state is to be loaded before it goes on */
 	bool displaced;          /* was suspended: others may have run on its thread since */
@@ -82,9 +81,9 @@ struct vcpu {
 	const uint64_t *interrupt_stack_end; /* host's view */
 
 	/* Who used it: under the machine's lock. */
-	pid_t thread;
+	uint64_t thread;             /* machine.c names them; 0: nobody */
 	bool busy;
-	bool broken;                 /* could not be cleaned: never lent again */
+	bool broken;                 /* could not be cleaned: its borrower gives it up */
 	struct vcpu_context *resident; /* suspended; its x87 and vector state is here */
 
 	/* What the last exit left. */
@@ -93,12 +92,10 @@ struct vcpu {
 	bool at_sysret;              /* in the ring-0 stub, before SYSRET */
 	uint64_t pending_out;        /* address of an OUT that KVM has yet to complete; 0: none */
 	uint64_t cr3;                /* as loaded */
-	uint32_t serial;             /* of the space that ran */
+	uint64_t serial;             /* of the space that ran */
 	uint64_t generation;
 
-	timer_t timer;               /* signals `thread` */
-	bool timer_made;
-	uint64_t timer_expiry;       /* CLOCK_MONOTONIC ns; 0, or in the past: not armed */
+	struct time_limit time_limit;
 };
 
 /*
@@ -112,7 +109,7 @@ void vcpu_destroy(struct vcpu *vcpu);
  * Binds the vCPU to the calling thread, `thread`: blocks the machine's time
  * signal there, opens it inside KVM_RUN. Returns 0 or -errno.
  */
-int vcpu_adopt(struct vcpu *vcpu, pid_t thread);
+int vcpu_adopt(struct vcpu *vcpu, uint64_t thread);
 
 /*
  * Runs the context until an exit, or until `deadline` (CLOCK_MONOTONIC ns)

@@ -40,7 +40,6 @@
 #define RFLAGS_TF (UINT64_C(1) << 8)
 #define RFLAGS_IF (UINT64_C(1) << 9)
 #define RFLAGS_DF (UINT64_C(1) << 10)
-#define RFLAGS_IOPL (UINT64_C(3) << 12)
 #define RFLAGS_NT (UINT64_C(1) << 14)
 #define RFLAGS_RF (UINT64_C(1) << 16)
 #define RFLAGS_AC (UINT64_C(1) << 18)
@@ -52,7 +51,6 @@
 #define MSR_LSTAR 0xc0000082u
 #define MSR_CSTAR 0xc0000083u
 #define MSR_SFMASK 0xc0000084u
-#define MSR_TSC_AUX 0xc0000103u
 
 /* Page-table entries for 4-level paging, SDM 3A 4.5. */
 #define PTE_PRESENT (UINT64_C(1) << 0)

@@ -29,8 +29,10 @@ extern "C" {
  *
  * The functions run in the thread that runs the guest. They may use other
  * sandboxes; the one that called answers -EBUSY to them, but for
- * kvmsb_memory_read(). Forks inherit the streams of their master: the
- * functions must then be safe to call from several threads at once.
+ * kvmsb_memory_read(). They must return: no longjmp(3), no C++ exception, no
+ * pthread_exit(3) or cancellation leaves them. Forks inherit the streams of
+ * their master: the functions must then be safe to call from several threads
+ * at once.
  */
 struct kvmsb_stream {
 	int64_t (*write)(void *user, const void *data, size_t length);
@@ -50,8 +52,10 @@ enum kvmsb_path_kind {
 /*
  * A path that the guest may open for reading. `path` is absolute; the part
  * above it is resolved when the sandbox is created, so a symbolic link there
- * is followed once, by the host; beneath a directory no symbolic link leads
- * out of it (openat2(2), RESOLVE_BENEATH).
+ * is followed once, by the host; a file stays the one it was then. Beneath a
+ * directory a symbolic link leads only to what this or another rule allows
+ * (openat2(2), RESOLVE_BENEATH), and there is no procfs. All else does not
+ * exist for the guest: -ENOENT.
  */
 struct kvmsb_path_rule {
 	const char *path;

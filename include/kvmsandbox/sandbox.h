@@ -37,10 +37,13 @@
  *
  * SIGNALS: time limits use a timer per borrowed virtual processor and a signal
  * (SIGURG unless the options say otherwise). kvmsb_run(), kvmsb_vmcall() and
- * kvmsb_request() leave that signal blocked in the calling thread, and open it
- * only while a guest runs; all others are then as the thread had them when it
- * first ran a guest of that program. A signal that comes in is handled as ever
- * and the guest goes on. No handler is installed and no disposition changed.
+ * kvmsb_request() leave that signal BLOCKED in the calling thread, and open it
+ * only while a guest runs. IT MUST STAY BLOCKED there: a host that restores a
+ * signal mask from before its first call loses the time limits of later ones.
+ * Other signals are, while a guest runs, as the thread had them when it first
+ * ran a guest of that program or when one came in since; one that comes in is
+ * handled as ever, and the guest goes on. One of that number from elsewhere is
+ * lost there. No handler is installed and no disposition changed.
  *
  * LIFETIMES: kvmsb_destroy() of a master with live forks is allowed: what they
  * share lives until the last of them is gone.
@@ -95,7 +98,8 @@ struct kvmsb_options {
 
 	uint64_t run_timeout_ns;  /* time limit of kvmsb_run(); 0: 16 s */
 	uint64_t call_timeout_ns; /* time limit of calls and requests; 0: 8 s */
-	int32_t timeout_signal;   /* 0: SIGURG. Its disposition must be the default or to ignore */
+	int32_t timeout_signal;   /* 0: SIGURG. One that is ignored, by default or by the host; -EINVAL for
+	                             one that cannot be blocked, is libc's or the processor's */
 	uint32_t vcpu_limit;      /* virtual processors of this program; 0: 64; at most 128 */
 	enum kvmsb_entry entry;
 
@@ -140,7 +144,8 @@ KVMSB_EXPORT int kvmsb_create(struct kvmsb **sandbox, const struct kvmsb_options
  * Returns 0 with result filled, or -EINVAL (already run), -EBUSY, -ECHILD,
  * -ENOMEM, -EMFILE, -ETIMEDOUT (all virtual processors were busy for all of
  * the time limit; nothing was run), -ECANCELED (destroyed by its own
- * callback), or an error of KVM_RUN. State: new.
+ * callback), -EAGAIN (no timer left: RLIMIT_SIGPENDING), or another error of
+ * KVM_RUN (-EFAULT, -EIO). State: new.
  */
 KVMSB_EXPORT int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result);
 
@@ -209,7 +214,10 @@ struct kvmsb_call {
  *  -ETIMEDOUT   all virtual processors were busy for all of the time limit;
  *            nothing was run
  *  -ECANCELED   destroyed by its own callback
- *  -EBUSY, -ECHILD, -ENOMEM, -EMFILE, an error of KVM_RUN
+ *  -EBUSY, -ECHILD, -ENOMEM, -EMFILE, -EAGAIN, an error of KVM_RUN: as kvmsb_run()
+ *
+ * A guest that has unmapped its stack of calls, or has no memory left for the
+ * arguments, is over: FAULTED, OUT_OF_MEMORY.
  */
 KVMSB_EXPORT int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *call,
                               struct kvmsb_result *result);

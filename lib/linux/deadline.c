@@ -11,14 +11,6 @@
 #include <poll.h>
 #include <time.h>
 
-uint64_t deadline_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
-}
-
 static int end_run(struct process *process)
 {
 	if (process->end == PROCESS_RUNS)
@@ -28,7 +20,7 @@ static int end_run(struct process *process)
 
 bool deadline_over(struct process *process)
 {
-	if (deadline_clock() < process->deadline)
+	if (time_now() < process->deadline)
 		return false;
 	end_run(process);
 	return true;
@@ -63,7 +55,7 @@ int deadline_poll(struct process *process, int descriptor, short events)
 	if (descriptor < 0)
 		return -EBADF;
 	for (;;) {
-		now = deadline_clock();
+		now = time_now();
 		if (now >= process->deadline)
 			return end_run(process);
 		milliseconds = (process->deadline - now) / 1000000 + 1;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting inside a system call: nothing waits past the end of the run. Times
- * are CLOCK_MONOTONIC nanoseconds, as process->deadline.
+ * are in ns as time_now(), as process->deadline.
  */
 #ifndef KVMSB_LINUX_DEADLINE_H
 #define KVMSB_LINUX_DEADLINE_H
 
+#include "../time_limit.h"
 #include "process.h"
 
 #include <stdbool.h>
@@ -15,8 +16,6 @@
 
 /* For a wait that has no time-out of its own. */
 #define DEADLINE_NEVER UINT64_MAX
-
-uint64_t deadline_clock(void);
 
 /* Whether the run's time is over; it is then marked as timed out. */
 bool deadline_over(struct process *process);

@@ -44,6 +44,6 @@ uint64_t guest_time_from_now(uint64_t nanoseconds)
 {
 	uint64_t end;
 
-	return checked_add(deadline_clock(), nanoseconds, &end) ? min_u64(end, TIME_MAXIMUM)
+	return checked_add(time_now(), nanoseconds, &end) ? min_u64(end, TIME_MAXIMUM)
 	                                                        : TIME_MAXIMUM;
 }

@@ -190,7 +190,7 @@ int64_t sys_uname(struct process *process, const uint64_t arguments[6])
 int64_t sys_sysinfo(struct process *process, const uint64_t arguments[6])
 {
 	struct sysinfo info = {
-		.uptime = (long)(deadline_clock() / NANOSECONDS),
+		.uptime = (long)(time_now() / NANOSECONDS),
 		.totalram = process->config->memory_limit,
 		.freeram = process->config->memory_limit,
 		.procs = 1,

@@ -107,7 +107,7 @@ int64_t sys_times(struct process *process, const uint64_t arguments[6])
 	times[0] = used.tv_sec * 100 + used.tv_nsec / (long)tick;
 	if (arguments[0])
 		error = guest_write(process, arguments[0], times, sizeof(times));
-	return error ? error : (int64_t)(deadline_clock() / tick);
+	return error ? error : (int64_t)(time_now() / tick);
 }
 
 /*
