@@ -93,12 +93,13 @@ guest_entry_text:
 	jmp	*%r11
 
 /*
- * On such a host, goes on after a system call during which others may have
- * run. In and out as LAYOUT_ENTRY_SYSCALL: RCX where to go, R11 clobbered.
+ * On such a host, run by itself before a context goes on after which others
+ * have run on its thread. In: the bases. Clobbers RAX. Ends in an exit.
  */
-	.org guest_entry_text + LAYOUT_ENTRY_RESUME_SELECTORS, 0xcc
-	clear_selectors %r11
-	jmp	*%rcx
+	.org guest_entry_text + LAYOUT_ENTRY_CLEAR_SELECTORS, 0xcc
+	clear_selectors %rax
+	outl	%eax, $PORT_HYPERCALL
+	ud2
 
 /*
  * Where a called function returns to. In: RAX, RDX its value. Out: RDI, RDX,

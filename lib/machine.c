@@ -390,7 +390,6 @@ void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
 	} else if (suspended != NULL) {
 		vcpu->resident = suspended;
 		suspended->home = vcpu;
-		suspended->displaced = true;
 	}
 	pthread_cond_signal(&machine->vcpu_idle);
 	pthread_mutex_unlock(&machine->lock);

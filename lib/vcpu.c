@@ -168,7 +168,7 @@ void vcpu_context_begin(struct vcpu_context *context, const struct machine *mach
 		.fs_base = arguments->fs_base,
 		.gs_base = arguments->gs_base,
 	};
-	context->displaced = false;
+	context->fresh = true;
 }
 
 void vcpu_context_destroy(struct vcpu_context *context)
@@ -307,13 +307,6 @@ static void store_general(struct kvmsb_registers *to, const struct kvm_regs *fro
 	};
 }
 
-/* After a system call that others ran during, selectors may be theirs: see guest/kernel.S. */
-static bool repairs_selectors(const struct vcpu *vcpu, const struct vcpu_context *context)
-{
-	return context->displaced && vcpu->machine->host->selectors_stay &&
-	       context->registers.rip == context->registers.rcx;
-}
-
 /* As SYSCALL left it; and R11, which SYSRET makes RFLAGS, holds nothing that ring 3 may not have. */
 static bool returns_by_sysret(const struct kvmsb_registers *registers)
 {
@@ -321,7 +314,7 @@ static bool returns_by_sysret(const struct kvmsb_registers *registers)
 	       (registers->r11 & ~(RFLAGS_USER | RFLAGS_FIXED | RFLAGS_IF | RFLAGS_RF)) == 0;
 }
 
-static void load(struct vcpu *vcpu, struct vcpu_context *context)
+static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 {
 	struct kvm_sync_regs *sync = &vcpu->run->s.regs;
 	struct kvm_sregs want = vcpu->user_sregs;
@@ -334,9 +327,6 @@ static void load(struct vcpu *vcpu, struct vcpu_context *context)
 	same_space = vcpu->cr3 == want.cr3 && vcpu->serial == context->serial;
 	load_general(&sync->regs, &context->registers);
 	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-	if (repairs_selectors(vcpu, context))
-		sync->regs.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RESUME_SELECTORS;
-	context->displaced = false;
 	if (vcpu->at_sysret && same_space && returns_by_sysret(&context->registers) &&
 	    sync->sregs.fs.base == want.fs.base && sync->sregs.gs.base == want.gs.base) {
 		/* SYSRET does the rest; loading segments costs as much as the exit. */
@@ -585,17 +575,12 @@ static void decode(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_
 	}
 }
 
-int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
-             struct vcpu_exit *exit, uint64_t *kvm_runs)
+/* In, out, and what it was. */
+static int enter(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
+                 struct vcpu_exit *exit, uint64_t *kvm_runs)
 {
 	int result;
 
-	*exit = (struct vcpu_exit){.kind = VCPU_EXIT_EXCEPTION, .vector = VECTOR_GP};
-	if (!loadable(&context->registers))
-		return 0;
-	result = prepare(vcpu, context, kvm_runs);
-	if (result < 0)
-		return result;
 	load(vcpu, context);
 	result = run(vcpu, deadline, kvm_runs);
 	if (result < 0) {
@@ -603,14 +588,61 @@ int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
 		return result;
 	}
 	store(vcpu, context);
-	if (result > 0) {
-		exit->kind = VCPU_EXIT_INTERRUPTED;
-		vcpu->unclean = true;
-		leave_stub(vcpu, context);
+	if (result == 0) {
+		decode(vcpu, context, exit, kvm_runs);
 		return 0;
 	}
-	decode(vcpu, context, exit, kvm_runs);
+	exit->kind = VCPU_EXIT_INTERRUPTED;
+	vcpu->unclean = true;
+	leave_stub(vcpu, context);
 	return 0;
+}
+
+/*
+ * Selectors are the last one's who ran on this thread, where hosts leave them.
+ * A context that begins clears them on its way; one that goes on needs it done.
+ */
+static bool needs_clearing(const struct vcpu *vcpu, const struct vcpu_context *context, uint64_t turn)
+{
+	return vcpu->machine->host->selectors_stay && !context->fresh &&
+	       (context->thread != vcpu->thread || context->turn != turn);
+}
+
+static int clear_selectors(struct vcpu *vcpu, const struct vcpu_context *context, uint64_t deadline,
+                           struct vcpu_exit *exit, uint64_t *kvm_runs)
+{
+	struct vcpu_context stub = {
+		.root = context->root,
+		.serial = context->serial,
+		.generation = context->generation,
+		.registers = {.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_CLEAR_SELECTORS,
+		              .rflags = RFLAGS_FIXED,
+		              .fs_base = context->registers.fs_base,
+		              .gs_base = context->registers.gs_base},
+	};
+
+	return enter(vcpu, &stub, deadline, exit, kvm_runs);
+}
+
+int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
+             struct vcpu_exit *exit, uint64_t *kvm_runs)
+{
+	/* Entries of this thread, whichever program's. */
+	static _Thread_local uint64_t turn;
+	int result;
+
+	*exit = (struct vcpu_exit){.kind = VCPU_EXIT_EXCEPTION, .vector = VECTOR_GP};
+	if (!loadable(&context->registers))
+		return 0;
+	result = prepare(vcpu, context, kvm_runs);
+	if (result == 0 && needs_clearing(vcpu, context, turn))
+		result = clear_selectors(vcpu, context, deadline, exit, kvm_runs);
+	if (result == 0 && exit->kind != VCPU_EXIT_INTERRUPTED)
+		result = enter(vcpu, context, deadline, exit, kvm_runs);
+	context->fresh = false;
+	context->thread = vcpu->thread;
+	context->turn = ++turn;
+	return result;
 }
 
 int vcpu_evict(struct vcpu *vcpu)

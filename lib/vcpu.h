@@ -59,7 +59,8 @@ struct vcpu_context {
 	struct vcpu *home;       /* while suspended: the vCPU that holds its x87 and vector state, if any */
 	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
 	bool state_saved;        /* saved_state is to be loaded before it goes on */
-	bool displaced;          /* was suspended: others may have run on its thread since */
+	bool fresh;              /* begun, and not run yet */
+	uint64_t thread, turn;   /* where it ran last, and the thread's count of entries then */
 };
 
 /*
