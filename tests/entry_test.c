@@ -9,6 +9,7 @@
 #include "probe.h"
 #include "sandbox.h"
 #include "util.h"
+#include "x86.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -174,6 +175,23 @@ static void every_possible_path_works(void **unused)
 	assert_true(first.length > 0);
 }
 
+/* With WP off, ring 0 would write through a user's pointer into pages that forks share. */
+static void write_protection_holds_in_ring_0(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(fixture_entries); i++) {
+		struct kvmsb_options options = fixture_options(GUEST("calls-static"));
+		struct kvmsb *sandbox;
+
+		if (!fixture_entry_possible(fixture_entries[i]))
+			continue;
+		options.entry = fixture_entries[i];
+		sandbox = fixture_ready(&options);
+		assert_int_not_equal(sandbox->machine->vcpus[0]->run->s.regs.sregs.cr0 & CR0_WP, 0);
+		kvmsb_destroy(sandbox);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +199,7 @@ int main(void)
 		cmocka_unit_test(shadow_paging_is_what_the_kernel_says),
 		cmocka_unit_test(automatic_is_the_best_of_what_works),
 		cmocka_unit_test(every_possible_path_works),
+		cmocka_unit_test(write_protection_holds_in_ring_0),
 	};
 
 	return fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : CANNOT_RUN;

@@ -39,7 +39,7 @@ static void set_up(struct fake_guest *guest)
 	guest->memory = calloc(FAKE_PAGES, PAGE_SIZE);
 	assert_non_null(guest->memory);
 	guest->process.registers = &guest->registers;
-	guest->process.deadline = deadline_clock() + 600 * NANOSECONDS;
+	guest->process.deadline = time_now() + 600 * NANOSECONDS;
 	guest->process.callback_begin = begin;
 	guest->process.callback_end = end;
 }

@@ -26,6 +26,8 @@ static const struct {
 	bool passing;
 } kinds[FAULT_KINDS] = {
 	[FAULT_ALLOCATION] = {"allocation", ENOMEM, false},
+	[FAULT_FRAME] = {"frame", ENOMEM, false},
+	[FAULT_TABLE] = {"table", ENOMEM, false},
 	[FAULT_MMAP] = {"mmap", ENOMEM, false},
 	[FAULT_MPROTECT] = {"mprotect", ENOMEM, false},
 	[FAULT_MADVISE] = {"madvise", ENOMEM, false},
@@ -97,8 +99,7 @@ const char *fault_place(void)
 	return fault.place;
 }
 
-/* Whether this call is to fail; then errno is set. */
-static bool fails(enum fault_kind kind, const char *function, unsigned long detail)
+bool fault_meets(enum fault_kind kind, const char *function, unsigned long detail)
 {
 	if (!fault.injected || kind != fault.kind)
 		return false;
@@ -134,25 +135,26 @@ static void *given(void *block)
 
 void *__wrap_malloc(size_t size)
 {
-	return fails(FAULT_ALLOCATION, "malloc", size) ? NULL : given(__real_malloc(size));
+	return fault_meets(FAULT_ALLOCATION, "malloc", size) ? NULL : given(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return fails(FAULT_ALLOCATION, "calloc", count * size) ? NULL
-	                                                        : given(__real_calloc(count, size));
+	return fault_meets(FAULT_ALLOCATION, "calloc", count * size)
+	               ? NULL
+	               : given(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *block, size_t size)
 {
-	if (fails(FAULT_ALLOCATION, "realloc", size))
+	if (fault_meets(FAULT_ALLOCATION, "realloc", size))
 		return NULL;
 	return block == NULL ? given(__real_realloc(NULL, size)) : __real_realloc(block, size);
 }
 
 char *__wrap_strdup(const char *text)
 {
-	return fails(FAULT_ALLOCATION, "strdup", 0) ? NULL : given(__real_strdup(text));
+	return fault_meets(FAULT_ALLOCATION, "strdup", 0) ? NULL : given(__real_strdup(text));
 }
 
 void __wrap_free(void *block)
@@ -181,7 +183,7 @@ void *__wrap_mmap64(void *address, size_t length, int protection, int flags, int
 {
 	void *mapped = MAP_FAILED;
 
-	if (!fails(FAULT_MMAP, "mmap", length))
+	if (!fault_meets(FAULT_MMAP, "mmap", length))
 		mapped = __real_mmap64(address, length, protection, flags, fd, offset);
 	/* In the place of something that is mapped already it is nothing more. */
 	if (mapped != MAP_FAILED && (flags & MAP_FIXED) == 0)
@@ -200,14 +202,16 @@ int __wrap_munmap(void *address, size_t length)
 
 int __wrap_mprotect(void *address, size_t length, int protection)
 {
-	return fails(FAULT_MPROTECT, "mprotect", length) ? -1
-	                                                 : __real_mprotect(address, length, protection);
+	return fault_meets(FAULT_MPROTECT, "mprotect", length)
+	               ? -1
+	               : __real_mprotect(address, length, protection);
 }
 
 int __wrap_madvise(void *address, size_t length, int advice)
 {
-	return fails(FAULT_MADVISE, "madvise", (unsigned)advice) ? -1
-	                                                          : __real_madvise(address, length, advice);
+	return fault_meets(FAULT_MADVISE, "madvise", (unsigned)advice)
+	               ? -1
+	               : __real_madvise(address, length, advice);
 }
 
 /* KVM. */
@@ -218,15 +222,16 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument);
 static bool run_fails(void)
 {
 	/* A late time-limit signal of an earlier run: KVM_RUN takes the registers, then gives up. */
-	if (fails(FAULT_KVM_RUN_SIGNAL, "KVM_RUN", 0))
+	if (fault_meets(FAULT_KVM_RUN_SIGNAL, "KVM_RUN", 0))
 		raise(SIGURG);
-	return fails(FAULT_KVM_RUN, "KVM_RUN", 0) || fails(FAULT_KVM_RUN_MEMORY, "KVM_RUN", 0) ||
-	       fails(FAULT_KVM_RUN_AGAIN, "KVM_RUN", 0);
+	return fault_meets(FAULT_KVM_RUN, "KVM_RUN", 0) ||
+	       fault_meets(FAULT_KVM_RUN_MEMORY, "KVM_RUN", 0) ||
+	       fault_meets(FAULT_KVM_RUN_AGAIN, "KVM_RUN", 0);
 }
 
 int __wrap_ioctl(int fd, unsigned long request, void *argument)
 {
-	if (request == KVM_RUN ? run_fails() : fails(FAULT_IOCTL, "ioctl", request))
+	if (request == KVM_RUN ? run_fails() : fault_meets(FAULT_IOCTL, "ioctl", request))
 		return -1;
 	if (request == KVM_GET_API_VERSION && fault_kvm.version != 0)
 		return fault_kvm.version;
@@ -265,7 +270,7 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 
 int __wrap_open64(const char *path, int flags, mode_t mode)
 {
-	if (fails(FAULT_OPEN, path, 0))
+	if (fault_meets(FAULT_OPEN, path, 0))
 		return -1;
 	if (fault_kvm.open_error != 0 && strcmp(path, "/dev/kvm") == 0) {
 		errno = fault_kvm.open_error;
@@ -276,58 +281,60 @@ int __wrap_open64(const char *path, int flags, mode_t mode)
 
 int __wrap_fcntl64(int fd, int command, long argument)
 {
-	return fails(FAULT_STATUS, "fcntl", (unsigned)command) ? -1
-	                                                        : __real_fcntl64(fd, command, argument);
+	return fault_meets(FAULT_STATUS, "fcntl", (unsigned)command)
+	               ? -1
+	               : __real_fcntl64(fd, command, argument);
 }
 
 ssize_t __wrap_read(int fd, void *data, size_t length)
 {
-	return fails(FAULT_READ, "read", length) ? -1 : __real_read(fd, data, length);
+	return fault_meets(FAULT_READ, "read", length) ? -1 : __real_read(fd, data, length);
 }
 
 ssize_t __wrap_pread64(int fd, void *data, size_t length, off_t offset)
 {
-	return fails(FAULT_READ, "pread", length) ? -1 : __real_pread64(fd, data, length, offset);
+	return fault_meets(FAULT_READ, "pread", length) ? -1
+	                                                : __real_pread64(fd, data, length, offset);
 }
 
 ssize_t __wrap_readv(int fd, const struct iovec *parts, int count)
 {
-	return fails(FAULT_READ, "readv", 0) ? -1 : __real_readv(fd, parts, count);
+	return fault_meets(FAULT_READ, "readv", 0) ? -1 : __real_readv(fd, parts, count);
 }
 
 ssize_t __wrap_preadv64(int fd, const struct iovec *parts, int count, off_t offset)
 {
-	return fails(FAULT_READ, "preadv", 0) ? -1 : __real_preadv64(fd, parts, count, offset);
+	return fault_meets(FAULT_READ, "preadv", 0) ? -1 : __real_preadv64(fd, parts, count, offset);
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t length)
 {
-	return fails(FAULT_WRITE, "write", length) ? -1 : __real_write(fd, data, length);
+	return fault_meets(FAULT_WRITE, "write", length) ? -1 : __real_write(fd, data, length);
 }
 
 ssize_t __wrap_writev(int fd, const struct iovec *parts, int count)
 {
-	return fails(FAULT_WRITE, "writev", 0) ? -1 : __real_writev(fd, parts, count);
+	return fault_meets(FAULT_WRITE, "writev", 0) ? -1 : __real_writev(fd, parts, count);
 }
 
 int __wrap_fstat64(int fd, struct stat *status)
 {
-	return fails(FAULT_STATUS, "fstat", 0) ? -1 : __real_fstat64(fd, status);
+	return fault_meets(FAULT_STATUS, "fstat", 0) ? -1 : __real_fstat64(fd, status);
 }
 
 int __wrap_stat64(const char *path, struct stat *status)
 {
-	return fails(FAULT_STATUS, "stat", 0) ? -1 : __real_stat64(path, status);
+	return fault_meets(FAULT_STATUS, "stat", 0) ? -1 : __real_stat64(path, status);
 }
 
 off_t __wrap_lseek64(int fd, off_t offset, int whence)
 {
-	return fails(FAULT_STATUS, "lseek", 0) ? -1 : __real_lseek64(fd, offset, whence);
+	return fault_meets(FAULT_STATUS, "lseek", 0) ? -1 : __real_lseek64(fd, offset, whence);
 }
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-	return fails(FAULT_SYSTEM_CALL, "syscall", (unsigned long)number)
+	return fault_meets(FAULT_SYSTEM_CALL, "syscall", (unsigned long)number)
 	               ? -1
 	               : __real_syscall(number, a, b, c, d, e, f);
 }
@@ -336,7 +343,7 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 
 int __real_timer_create(clockid_t clock, struct sigevent *event, timer_t *timer);
 int __real_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
-                         struct itimerspec *before);
+	                 struct itimerspec *before);
 int __real_timer_delete(timer_t timer);
 int __real_pthread_sigmask(int how, const sigset_t *set, sigset_t *before);
 int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
@@ -344,7 +351,7 @@ int __real_pthread_condattr_init(pthread_condattr_t *attributes);
 ssize_t __real_getrandom(void *data, size_t length, unsigned flags);
 int __wrap_timer_create(clockid_t clock, struct sigevent *event, timer_t *timer);
 int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
-                         struct itimerspec *before);
+	                 struct itimerspec *before);
 int __wrap_timer_delete(timer_t timer);
 int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *before);
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
@@ -353,17 +360,20 @@ ssize_t __wrap_getrandom(void *data, size_t length, unsigned flags);
 
 int __wrap_timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
-	int result = fails(FAULT_TIMER, "timer_create", 0) ? -1 : __real_timer_create(clock, event, timer);
+	int result = fault_meets(FAULT_TIMER, "timer_create", 0)
+	                     ? -1
+	                     : __real_timer_create(clock, event, timer);
 
 	held.timers += result == 0;
 	return result;
 }
 
 int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
-                         struct itimerspec *before)
+	                 struct itimerspec *before)
 {
-	return fails(FAULT_TIMER, "timer_settime", 0) ? -1
-	                                               : __real_timer_settime(timer, flags, at, before);
+	return fault_meets(FAULT_TIMER, "timer_settime", 0)
+	               ? -1
+	               : __real_timer_settime(timer, flags, at, before);
 }
 
 int __wrap_timer_delete(timer_t timer)
@@ -378,27 +388,30 @@ int __wrap_timer_delete(timer_t timer)
 
 int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 {
-	return fails(FAULT_THREAD, "pthread_sigmask", 0) ? EAGAIN
-	                                                  : __real_pthread_sigmask(how, set, before);
+	return fault_meets(FAULT_THREAD, "pthread_sigmask", 0)
+	               ? EAGAIN
+	               : __real_pthread_sigmask(how, set, before);
 }
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {
-	return fails(FAULT_THREAD, "pthread_mutex_init", 0)
+	return fault_meets(FAULT_THREAD, "pthread_mutex_init", 0)
 	               ? EAGAIN
 	               : __real_pthread_mutex_init(mutex, attributes);
 }
 
 int __wrap_pthread_condattr_init(pthread_condattr_t *attributes)
 {
-	return fails(FAULT_THREAD, "pthread_condattr_init", 0)
+	return fault_meets(FAULT_THREAD, "pthread_condattr_init", 0)
 	               ? EAGAIN
 	               : __real_pthread_condattr_init(attributes);
 }
 
 ssize_t __wrap_getrandom(void *data, size_t length, unsigned flags)
 {
-	return fails(FAULT_THREAD, "getrandom", length) ? -1 : __real_getrandom(data, length, flags);
+	return fault_meets(FAULT_THREAD, "getrandom", length)
+	               ? -1
+	               : __real_getrandom(data, length, flags);
 }
 
 /* Counting. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes the n-th call of a kind of libc function fail, and counts what the
- * functions give out and take back: blocks of the heap, mapped bytes, timers,
+ * Makes the n-th call of a kind of function fail, of libc and of lib/memory.h,
+ * and counts what libc's functions give out and take back: blocks of the heap, mapped bytes, timers,
  * descriptors. Linked into a test in the place of the functions (--wrap); until
  * something is injected they do what they always do. For one thread.
  */
@@ -15,21 +15,23 @@
 /* A kind of functions that fail alike. */
 enum fault_kind {
 	FAULT_ALLOCATION,
+	FAULT_FRAME, /* of guest memory */
+	FAULT_TABLE, /* of page tables */
 	FAULT_MMAP,
 	FAULT_MPROTECT,
 	FAULT_MADVISE,
-	FAULT_IOCTL,           /* all but KVM_RUN */
-	FAULT_KVM_RUN,         /* EFAULT */
-	FAULT_KVM_RUN_MEMORY,  /* ENOMEM */
-	FAULT_KVM_RUN_SIGNAL,  /* EINTR, as when a signal came: nothing must be noticed */
-	FAULT_KVM_RUN_AGAIN,   /* EAGAIN: the same */
-	FAULT_OPEN,            /* EMFILE */
-	FAULT_READ,            /* EIO */
-	FAULT_WRITE,           /* ENOSPC */
-	FAULT_STATUS,          /* fstat, stat, lseek, fcntl: EIO */
-	FAULT_SYSTEM_CALL,     /* by syscall(2): EMFILE */
-	FAULT_TIMER,           /* EAGAIN */
-	FAULT_THREAD,          /* signal mask, locks, random bytes */
+	FAULT_IOCTL,          /* all but KVM_RUN */
+	FAULT_KVM_RUN,        /* EFAULT */
+	FAULT_KVM_RUN_MEMORY, /* ENOMEM */
+	FAULT_KVM_RUN_SIGNAL, /* EINTR, as when a signal came: nothing must be noticed */
+	FAULT_KVM_RUN_AGAIN,  /* EAGAIN: the same */
+	FAULT_OPEN,           /* EMFILE */
+	FAULT_READ,           /* EIO */
+	FAULT_WRITE,          /* ENOSPC */
+	FAULT_STATUS,         /* fstat, stat, lseek, fcntl: EIO */
+	FAULT_SYSTEM_CALL,    /* by syscall(2): EMFILE */
+	FAULT_TIMER,          /* EAGAIN */
+	FAULT_THREAD,         /* signal mask, locks, random bytes */
 	FAULT_KINDS,
 };
 
@@ -49,11 +51,14 @@ bool fault_was_hit(void);
 /* The function that failed first: "ioctl 0xae80 (call 3)"; lives until the next one. */
 const char *fault_place(void);
 
+/* For functions that fail: whether this call is to; then errno is set. */
+bool fault_meets(enum fault_kind kind, const char *function, unsigned long detail);
+
 /* Answers of /dev/kvm, whatever is injected; all zero: the true ones. */
 struct fault_kvm {
-	int open_error;      /* errno of open("/dev/kvm") */
-	int version;         /* of KVM_GET_API_VERSION */
-	bool lacks;          /* KVM_CHECK_EXTENSION of `capability` answers 0 */
+	int open_error; /* errno of open("/dev/kvm") */
+	int version;    /* of KVM_GET_API_VERSION */
+	bool lacks;     /* KVM_CHECK_EXTENSION of `capability` answers 0 */
 	unsigned long capability;
 };
 extern struct fault_kvm fault_kvm;

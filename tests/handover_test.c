@@ -9,6 +9,7 @@
 #include "sandbox_fixture.h"
 
 #include "guests/handover.h"
+#include "layout.h"
 #include "time_scale.h"
 #include "util.h"
 
@@ -22,6 +23,8 @@
 #define RETURN_NUMBER 0xffff
 #define RESPONSE_NUMBER 0x10010
 #define GETPID_RESULT 1000
+/* The OUT that ends a call. */
+#define RETURN_OUT (LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT)
 
 /* What leave_marks does at its end. The number: a port, a selector, a hypercall. */
 struct ending {
@@ -69,6 +72,7 @@ static const struct ending endings[] = {
 	{"end_spin_flags", 0, 0},
 	{"end_spin_system_calls", 0, 0},
 	{"end_spin_outs", 0, 0},
+	{"end_spin_rep_outs", 0, 0},
 	{"end_spin_stack", 0, 0},
 	ON_PORTS("end_out_8"),
 	ON_PORTS("end_out_16"),
@@ -96,7 +100,9 @@ static const struct ending endings[] = {
 	NUMBERED("end_number_outs"),
 	NUMBERED("end_number_rep_outs"),
 	NUMBERED("end_number_rep_outs_2"),
-	NUMBERED("end_number_stub"),
+	{"end_number_stub", RETURN_NUMBER, RETURN_OUT},
+	{"end_number_stub", RESPONSE_NUMBER, RETURN_OUT},
+	{"end_number_stub", 39, RETURN_OUT},
 	NUMBERED("end_number_stack"),
 	NUMBERED("end_number_shadow"),
 	NUMBERED("end_number_shadow_syscall"),
@@ -368,9 +374,12 @@ static int64_t stream_write(void *user, const void *data, size_t length)
 		return (int64_t)length;
 	fork = fixture_fork(bench->master);
 	leave(fork, bench->nested);
-	kvmsb_destroy(fork);
 	if (!other_is_unharmed(bench))
 		bench->wrong = true;
+	/* And once more, for the one that is suspended. */
+	assert_int_equal(kvmsb_reset(fork), 0);
+	leave(fork, bench->nested);
+	kvmsb_destroy(fork);
 	return (int64_t)length;
 }
 
@@ -455,6 +464,29 @@ static unsigned check_same_address(struct bench *bench, enum kvmsb_entry entry)
 		assert_int_equal(kvmsb_reset(bench->first), 0);
 	}
 	return wrong;
+}
+
+/* The same with the OUT that ends every call. */
+static unsigned check_return_address(struct bench *bench, enum kvmsb_entry entry)
+{
+	const struct ending returns = {"end_return", 0, 0};
+	struct kvmsb_result result;
+
+	if (entry == KVMSB_ENTRY_EXCEPTION)
+		return 0;
+	bench->nested = &returns;
+	result = fixture_call(bench->first, "write_then_return", NUMBERS(RETURN_OUT));
+	if (result.outcome == KVMSB_OUTCOME_RETURNED && result.value == 1 && bench->calls == 1)
+		return 0;
+	print_error("  by %s: %s\n", fixture_entry_name(entry),
+	            fixture_describe(bench->first, &result));
+	return 1;
+}
+
+static void the_out_of_a_return_is_not_skipped(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_return_address), 0);
 }
 
 static void an_out_at_the_same_address_is_not_skipped(void **unused)
@@ -558,6 +590,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_left_after_a_reset),
 		cmocka_unit_test(a_suspended_fork_keeps_its_registers),
 		cmocka_unit_test(an_out_at_the_same_address_is_not_skipped),
+		cmocka_unit_test(the_out_of_a_return_is_not_skipped),
 		cmocka_unit_test(more_threads_than_processors),
 	};
 

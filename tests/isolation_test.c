@@ -13,6 +13,7 @@
 #include "sandbox_fixture.h"
 
 #include "guests/isolation.h"
+#include "sandbox.h"
 #include "time_scale.h"
 #include "util.h"
 #include "x86.h"
@@ -79,6 +80,7 @@ static int64_t give_input(void *user, void *data, size_t length)
 enum function {
 	LOOK,
 	POKE,
+	POKE_WORD,
 	PEEK,
 	READ_IN,
 	CLOCK_IN,
@@ -93,8 +95,8 @@ enum function {
 };
 
 static const char *const function_names[FUNCTIONS] = {
-	"look", "poke",    "peek", "read_in", "clock_in",  "stat_in",
-	"map",  "unmap", "protect", "move",   "discard", "address_of",
+	"look", "poke",  "poke_word", "peek", "read_in", "clock_in",   "stat_in",
+	"map",  "unmap", "protect",   "move", "discard", "address_of",
 };
 
 static int call_guest(const struct crowd *crowd, struct kvmsb *fork, enum function function,
@@ -231,6 +233,21 @@ static bool step_poke(struct worker *worker, struct member *member)
 	    result.outcome == KVMSB_OUTCOME_RETURNED)
 		return true;
 	return wrong(worker, member, "poke: fault address", result.fault.address, 0);
+}
+
+/* Writes the word that is there already: all of the page must come along. */
+static bool step_poke_word(struct worker *worker, struct member *member)
+{
+	unsigned page = some_page(worker, member, WRITABLE, WRITABLE);
+	struct kvmsb_result result;
+
+	if (page == ISOLATION_PAGES)
+		return true;
+	if (call_guest(worker->crowd, member->fork, POKE_WORD,
+	               NUMBERS(page, below(worker, 512), member->pages[page].value), &result) == 0 &&
+	    result.outcome == KVMSB_OUTCOME_RETURNED)
+		return true;
+	return wrong(worker, member, "poke_word: fault address", result.fault.address, 0);
 }
 
 static bool step_read_in(struct worker *worker, struct member *member)
@@ -395,7 +412,8 @@ static const struct {
 	bool (*function)(struct worker *worker, struct member *member);
 	unsigned weight;
 } steps[] = {
-	{"poke", step_poke, 24},         {"read_in", step_read_in, 10},
+	{"poke", step_poke, 16},         {"poke_word", step_poke_word, 10},
+	{"read_in", step_read_in, 10},
 	{"clock_in", step_clock_in, 3},  {"stat_in", step_stat_in, 3},
 	{"map", step_map, 8},            {"unmap", step_unmap, 6},
 	{"protect", step_protect, 9},    {"move", step_move, 6},
@@ -600,6 +618,31 @@ static void data_of_a_system_call_is_seen(void **unused)
 	kvmsb_destroy(master);
 }
 
+/* A write copies the whole page, the guest's and the host's. */
+static void the_rest_of_a_page_is_copied(void **unused)
+{
+	struct kvmsb *master = isolation_master(KVMSB_ENTRY_AUTOMATIC);
+	struct kvmsb *fork = fixture_fork(master);
+
+	(void)unused;
+	for (unsigned page = 0; page < ISOLATION_UNTOUCHED; page++) {
+		uint64_t address = fixture_value(fork, "address_of", NUMBERS(page)), value = 1;
+		uint64_t words[512];
+
+		if (page % 2 == 0)
+			fixture_call(fork, "poke_word", NUMBERS(page, 511, value));
+		else
+			assert_int_equal(kvmsb_memory_write(fork, address + 4088, &value, 8), 0);
+		assert_int_equal(kvmsb_memory_read(fork, address, words, sizeof(words)), 0);
+		for (size_t i = 0; i < 511; i++)
+			assert_int_equal(words[i], ISOLATION_INITIAL(page));
+		assert_int_equal(words[511], 1);
+		assert_int_equal(fixture_value(fork, "peek", NUMBERS(page)), ISOLATION_INITIAL(page));
+	}
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
 /* The peer's fault: a fork's clock_gettime into a page of the master. */
 static void results_of_system_calls_stay_in_the_fork(void **unused)
 {
@@ -758,14 +801,58 @@ static void two_processors_see_the_same(void **unused)
 	crowd_teardown(&crowd);
 }
 
+/*
+ * Where hardware walks the tables, every downgrade must reach the TLB of the
+ * processor that goes on in the same space: it is entered with another CR3 than
+ * it ran with. An emulator flushes at every entry and would not show that.
+ */
+static uint64_t entered_with(const struct kvmsb *master)
+{
+	return master->machine->vcpus[0]->run->s.regs.sregs.cr3;
+}
+
+static void a_downgrade_forces_a_flush(void **unused)
+{
+	const struct {
+		const char *symbol;
+		uint64_t argument;
+	} rows[] = {
+		{"protect", PROT_READ}, {"unmap", 0},   {"map", 0},
+		{"move", ISOLATION_SLOTS + 7}, {"discard", 0}, {"read_in", 0},
+	};
+	struct kvmsb *master = isolation_master(KVMSB_ENTRY_AUTOMATIC);
+	struct kvmsb *fork = fixture_fork(master);
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(rows) && !master->machine->host->shadow_paging; i++) {
+		uint64_t before, flushes;
+
+		use(fork, ISOLATION_MAPPED + 1);
+		fixture_value(fork, "peek", NUMBERS(ISOLATION_MAPPED));
+		before = entered_with(master);
+		/* Nothing has changed, so nothing is flushed. */
+		fixture_value(fork, "peek", NUMBERS(ISOLATION_MAPPED));
+		assert_int_equal(entered_with(master), before);
+		flushes = fixture_statistics(master).machine_forced_flushes;
+		fixture_value(fork, rows[i].symbol, NUMBERS(ISOLATION_MAPPED, rows[i].argument));
+		assert_int_not_equal(entered_with(master), before);
+		assert_true(fixture_statistics(master).machine_forced_flushes > flushes);
+		assert_int_equal(kvmsb_reset(fork), 0);
+	}
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_rest_of_a_page_is_copied),
 		cmocka_unit_test(data_of_a_system_call_is_seen),
 		cmocka_unit_test(results_of_system_calls_stay_in_the_fork),
 		cmocka_unit_test(what_is_taken_away_faults),
 		cmocka_unit_test(a_new_page_is_new),
 		cmocka_unit_test(two_processors_see_the_same),
+		cmocka_unit_test(a_downgrade_forces_a_flush),
 		cmocka_unit_test(on_each_path),
 		cmocka_unit_test(a_few_forks),
 		cmocka_unit_test(a_thousand_forks),

@@ -323,7 +323,7 @@ static void revive(struct fixture *fixture)
 		return;
 	guest->process.end = PROCESS_RUNS;
 	/* A sleep took the time; the next must be as short. */
-	guest->process.deadline = deadline_clock() + NANOSECONDS / 1000;
+	guest->process.deadline = time_now() + NANOSECONDS / 1000;
 }
 
 static void fill_memory(struct fake_guest *guest, unsigned seed)
@@ -353,7 +353,7 @@ static void test_each_argument_hostile(void **state)
 				uint64_t a[6] = {FAKE_START, FAKE_START, 8, 0, FAKE_START, 0};
 
 				a[argument] = hostile[j];
-				guest->process.deadline = deadline_clock() + NANOSECONDS / 1000;
+				guest->process.deadline = time_now() + NANOSECONDS / 1000;
 				check_result(rows[i].name, fake_call(guest, rows[i].number, a[0],
 				                                     a[1], a[2], a[3], a[4], a[5]));
 				revive(fixture);
@@ -376,7 +376,7 @@ static void test_random_hostile_calls(void **state)
 		for (unsigned i = 0; i < 6; i++)
 			a[i] = rand() % 2 ? hostile[(size_t)rand() % ARRAY_SIZE(hostile)]
 			                  : (uint64_t)rand() % 16;
-		guest->process.deadline = deadline_clock() + NANOSECONDS / 10000;
+		guest->process.deadline = time_now() + NANOSECONDS / 10000;
 		check_result(rows[row].name,
 		             fake_call(guest, rows[row].number, a[0], a[1], a[2], a[3], a[4], a[5]));
 		revive(fixture);
@@ -596,11 +596,11 @@ static void test_clocks(void **state)
 static void test_sleep_and_deadline(void **state)
 {
 	struct fake_guest *guest = guest_of(state);
-	uint64_t start = deadline_clock();
+	uint64_t start = time_now();
 
 	set_time(guest, AT, 0, 20000000);
 	assert_int_equal(CALL(guest, SYS_nanosleep, AT, 0), 0);
-	assert_true(deadline_clock() - start >= 20000000);
+	assert_true(time_now() - start >= 20000000);
 	set_time(guest, AT, 0, 1000000000);
 	assert_int_equal(CALL(guest, SYS_nanosleep, AT, 0), -EINVAL);
 	set_time(guest, AT, -1, 0);
@@ -612,11 +612,11 @@ static void test_sleep_and_deadline(void **state)
 	assert_int_equal(guest->process.end, PROCESS_RUNS);
 	/* The run's end comes first. */
 	set_time(guest, AT, INT64_MAX, 0);
-	start = deadline_clock();
+	start = time_now();
 	guest->process.deadline = start + 30000000;
 	assert_int_equal(CALL(guest, SYS_nanosleep, AT, 0), -EINTR);
-	assert_true(deadline_clock() - start >= 30000000);
-	assert_true(deadline_clock() - start < 5 * NANOSECONDS);
+	assert_true(time_now() - start >= 30000000);
+	assert_true(time_now() - start < 5 * NANOSECONDS);
 	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
 }
 
@@ -630,7 +630,7 @@ static void test_host_signal_does_not_end_a_sleep(void **state)
 	struct fake_guest *guest = guest_of(state);
 	struct sigaction action = {.sa_handler = on_alarm}, before;
 	struct itimerspec every = {{0, 3000000}, {0, 3000000}};
-	uint64_t start = deadline_clock();
+	uint64_t start = time_now();
 	timer_t timer;
 
 	assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
@@ -638,7 +638,7 @@ static void test_host_signal_does_not_end_a_sleep(void **state)
 	assert_int_equal(timer_settime(timer, 0, &every, NULL), 0);
 	set_time(guest, AT, 0, 40000000);
 	assert_int_equal(CALL(guest, SYS_nanosleep, AT, 0), 0);
-	assert_true(deadline_clock() - start >= 40000000);
+	assert_true(time_now() - start >= 40000000);
 	timer_delete(timer);
 	sigaction(SIGALRM, &before, NULL);
 }

@@ -87,7 +87,8 @@ static const struct program programs[] = {
 	{.name = "busybox grep finds nothing", .words = {BUSYBOX, "grep", "xyzzy", "@text"}},
 	{.name = "busybox sed", .words = {BUSYBOX, "sed", "-e", "s/[aeiou]\\(.\\)/<\\1>/g", "@text"}},
 	{.name = "busybox awk",
-	 .words = {BUSYBOX, "awk", "{ s += $1; n[$2]++ } END { print s, s / NR; for (w in n) print w, n[w] }",
+	 .words = {BUSYBOX, "awk",
+	           "{ s += $1; n[$2]++ } END { print s, s / NR; for (w in n) print w, n[w] }",
 	           "@text"}},
 	{.name = "busybox cat", .words = {BUSYBOX, "cat", "@text", "-", "@text"}, .input = "|@text"},
 	{.name = "busybox cat without a file", .words = {BUSYBOX, "cat", "@text", "@missing"}},
@@ -96,7 +97,8 @@ static const struct program programs[] = {
 	{.name = "busybox diff", .words = {BUSYBOX, "diff", "@text", "@script"}},
 	{.name = "busybox cmp", .words = {BUSYBOX, "cmp", "@text", "@binary"}},
 	{.name = "busybox gunzip", .words = {BUSYBOX, "gzip", "-dc", "@text.gz"}},
-	{.name = "busybox find", .words = {BUSYBOX, "find", "@directory", "-type", "f", "-size", "+1"}},
+	{.name = "busybox find",
+	 .words = {BUSYBOX, "find", "@directory", "-type", "f", "-size", "+1"}},
 	{.name = "busybox sh",
 	 .words = {BUSYBOX, "sh", "-c",
 	           "i=0; while [ $i -lt 50 ]; do echo \"$i $((i * i))\"; i=$((i + 1)); done; "
@@ -120,27 +122,29 @@ static const struct program programs[] = {
 	{.name = "xz", .words = {"/usr/bin/xz", "-c", "-T1", "@text"}},
 	{.name = "xz -d", .words = {"/usr/bin/xz", "-dc", "@text.xz"}},
 	{.name = "xz of what is not xz", .words = {"/usr/bin/xz", "-dc", "@text"}},
-	{.name = "gzip of the license",
-	 .words = {"/usr/bin/gzip", "-nc", LICENSE},
-	 .optional = true},
+	{.name = "gzip of the license", .words = {"/usr/bin/gzip", "-nc", LICENSE}, .optional = true},
 
-	{.name = "printf", .words = {"/usr/bin/printf", "%s %d %x %5.2f\\n", "word", "7", "255", "3.14159"}},
+	{.name = "printf",
+	 .words = {"/usr/bin/printf", "%s %d %x %5.2f\\n", "word", "7", "255", "3.14159"}},
 	{.name = "printf with an error", .words = {"/usr/bin/printf", "%d\\n", "seven"}},
 	{.name = "date",
 	 .words = {"/usr/bin/date", "-u", "-d", "2024-02-29 12:34:56 UTC", "+%F %T %s %A"},
 	 .environment = {"TZ=UTC0", "LC_ALL=C"}},
 	{.name = "seq", .words = {"/usr/bin/seq", "-w", "1", "7", "300"}},
 	{.name = "sha512sum", .words = {"/usr/bin/sha512sum", "@binary"}},
-	{.name = "sort", .words = {"/usr/bin/sort", "-n", "-k", "2", "@text"}, .environment = {"LC_ALL=C"}},
+	{.name = "sort",
+	 .words = {"/usr/bin/sort", "-n", "-k", "2", "@text"},
+	 .environment = {"LC_ALL=C"}},
 	{.name = "tac", .words = {"/usr/bin/tac", "@text"}},
 	{.name = "factor", .words = {"/usr/bin/factor"}, .input = "|@numbers"},
 	{.name = "expr", .words = {"/usr/bin/expr", "7", "*", "6"}},
 	{.name = "mawk",
-	 .words = {"/usr/bin/mawk", "{ n += length($0) } END { printf \"%d %.3f\\n\", n, sqrt(n) }", "@text"},
+	 .words = {"/usr/bin/mawk", "{ n += length($0) } END { printf \"%d %.3f\\n\", n, sqrt(n) }",
+	           "@text"},
 	 .optional = true},
 	{.name = "perl",
-	 .words = {"/usr/bin/perl", "-e",
-	           "my %n; while (<>) { $n{$_}++ for split } print map { \"$_ $n{$_}\\n\" } sort keys %n",
+	 .words = {"/usr/bin/perl",
+	           "-e", "my %n; while (<>) { $n{$_}++ for split } print map { \"$_ $n{$_}\\n\" } sort keys %n",
 	           "@text"},
 	 .environment = {"LC_ALL=C"},
 	 .optional = true},
@@ -188,13 +192,14 @@ static void write_file(const char *name, const void *data, size_t length)
 
 static void write_text(void)
 {
-	static const char *const word[] = {"alpha", "beta", "gamma", "delta", "omega", "sigma", "tau"};
+	static const char *const word[] = {"alpha", "beta",  "gamma", "delta",
+	                                   "omega", "sigma", "tau"};
 	static char text[PIPE_BYTES];
 	size_t used = 0;
 
 	for (unsigned i = 0; i < TEXT_LINES; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u %s %u the %s line\n", i,
-		                         word[i * i % 7], i * 2654435761u >> 20, word[i % 5]);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u %s %u the %s line\n",
+		                         i, word[i * i % 7], i * 2654435761u >> 20, word[i % 5]);
 	assert_true(used < sizeof(text));
 	write_file("text", text, used);
 }
@@ -276,8 +281,10 @@ static struct outcome run(const char *const *words, const char *const *environme
 	assert_true(in >= 0);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, 0);
-	posix_spawn_file_actions_addopen(&actions, 1, path_of("output"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	posix_spawn_file_actions_addopen(&actions, 2, path_of("errors"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&actions, 1, path_of("output"),
+	                                 O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&actions, 2, path_of("errors"),
+	                                 O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	error = posix_spawn(&child, words[0], &actions, NULL, (char *const *)(uintptr_t)words,
 	                    (char *const *)(uintptr_t)environment);
 	posix_spawn_file_actions_destroy(&actions);
@@ -312,7 +319,7 @@ static struct outcome run_in_sandbox(const struct program *program)
 {
 	char timeout[32];
 	const char *words[WORDS + 20] = {
-		TEST_KVMSB_RUN, "--timeout",    timeout,     "--allow-read", directory,
+		TEST_KVMSB_RUN, "--timeout", timeout,        "--allow-read", directory,
 		"--allow-read", TEST_GUESTS, "--allow-read", "/usr/share",
 	};
 	size_t count = 9;
@@ -344,8 +351,8 @@ static bool same(const char *what, const char *a, size_t a_length, const char *b
 		return true;
 	while (at < a_length && at < b_length && a[at] == b[at])
 		at++;
-	print_error("%s differs from byte %zu on: natively \"%.60s\", in the sandbox \"%.60s\"\n", what,
-	            at, a + at, b + at);
+	print_error("%s differs from byte %zu on: natively \"%.60s\", in the sandbox \"%.60s\"\n",
+	            what, at, a + at, b + at);
 	return false;
 }
 
@@ -406,7 +413,7 @@ static int make_files(void **state)
 
 static int remove_files(void **state)
 {
-	static const char *const names[] = {"text",    "numbers",  "binary",  "script", "text.gz",
+	static const char *const names[] = {"text",     "numbers", "binary", "script", "text.gz",
 	                                    "text.bz2", "text.xz", "output", "errors"};
 
 	(void)state;

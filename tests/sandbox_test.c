@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -888,6 +889,44 @@ static void total_memory_limit(void **unused)
 	kvmsb_destroy(master);
 }
 
+/* The host's own part of a call fails: that is the guest's outcome, too. */
+static void call_stack_is_gone(void **unused)
+{
+	struct made made = make(FORK);
+	uint64_t stack = fixture_value(made.sandbox, "entry_stack", NO_NUMBERS) & PAGE_MASK;
+	struct kvmsb_result result = fixture_call(made.sandbox, "unmap_and_respond",
+	                                          NUMBERS(stack - 0x10000, 0x11000));
+
+	(void)unused;
+	assert_outcome(made.sandbox, &result, KVMSB_OUTCOME_HYPERCALL);
+	result = fixture_call(made.sandbox, "count", NO_NUMBERS);
+	assert_outcome(made.sandbox, &result, KVMSB_OUTCOME_FAULTED);
+	assert_int_equal(do_vmcall(made.sandbox), -ESRCH);
+	assert_int_equal(kvmsb_reset(made.sandbox), 0);
+	assert_int_equal(fixture_value(made.sandbox, "count", NO_NUMBERS), 11);
+	unmake(made);
+}
+
+static void no_memory_for_arguments(void **unused)
+{
+	static uint8_t bytes[512 << 10];
+	const struct kvmsb_argument arguments[] = {IN(bytes, sizeof(bytes)), VALUE(sizeof(bytes))};
+	struct kvmsb_options options = fixture_options(CALLS);
+	struct kvmsb_result result;
+	struct made made;
+
+	(void)unused;
+	options.fork_memory_limit = 64 * 4096;
+	made.master = fixture_master(&options);
+	made.sandbox = fixture_fork(made.master);
+	result = call_with(made.sandbox, "sum_bytes", 2, arguments);
+	assert_outcome(made.sandbox, &result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	assert_int_equal(do_vmcall(made.sandbox), -ESRCH);
+	assert_int_equal(kvmsb_reset(made.sandbox), 0);
+	assert_int_equal(fixture_value(made.sandbox, "count", NO_NUMBERS), 11);
+	unmake(made);
+}
+
 /* Symbols. */
 
 static void symbols_of_each_linkage(void **unused)
@@ -1533,6 +1572,87 @@ static void limits_of_a_migrated_processor(void **unused)
 	kvmsb_destroy(master);
 }
 
+/* The only processor is busy for longer than the call may take. */
+struct spinner {
+	struct kvmsb *fork;
+	int failed;
+	enum kvmsb_outcome outcome;
+};
+
+static void *spin_in_thread(void *context)
+{
+	struct spinner *spinner = context;
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	call.symbol = "spin";
+	call.timeout_ns = scaled_ms(400);
+	spinner->failed = kvmsb_vmcall(spinner->fork, &call, &result);
+	spinner->outcome = result.outcome;
+	return NULL;
+}
+
+static int call_briefly(struct kvmsb *fork)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	call.symbol = "count";
+	call.timeout_ns = scaled_ms(20);
+	return kvmsb_vmcall(fork, &call, &result);
+}
+
+static void no_processor_in_time(void **unused)
+{
+	struct kvmsb_options options = fixture_options(CALLS);
+	struct spinner spinner;
+	struct kvmsb *master, *fork;
+	pthread_t thread;
+	int result = 0;
+
+	(void)unused;
+	options.vcpu_limit = 1;
+	master = fixture_master(&options);
+	fork = fixture_fork(master);
+	spinner = (struct spinner){.fork = fixture_fork(master)};
+	assert_int_equal(pthread_create(&thread, NULL, spin_in_thread, &spinner), 0);
+	/* Until the other thread has it. */
+	for (unsigned i = 0; i < 50 && result == 0; i++) {
+		result = call_briefly(fork);
+		if (result == 0)
+			assert_int_equal(kvmsb_reset(fork), 0);
+		sched_yield();
+	}
+	assert_int_equal(result, -ETIMEDOUT);
+	pthread_join(thread, NULL);
+	assert_int_equal(spinner.failed, 0);
+	assert_int_equal(spinner.outcome, KVMSB_OUTCOME_TIMED_OUT);
+	assert_int_equal(fixture_value(fork, "count", NO_NUMBERS), 11);
+	kvmsb_destroy(spinner.fork);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
+static int without_timers(void)
+{
+	const struct kvmsb_options options = fixture_options(CALLS);
+	const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+	struct kvmsb *sandbox = NULL;
+	int result;
+
+	if (kvmsb_create(&sandbox, &options, NULL) < 0 || setrlimit(RLIMIT_SIGPENDING, &none) < 0)
+		return CANNOT_RUN;
+	result = do_run(sandbox);
+	kvmsb_destroy(sandbox);
+	return result == -EAGAIN ? 0 : 1;
+}
+
+static void no_timers_left(void **unused)
+{
+	(void)unused;
+	in_child(without_timers, "no timers");
+}
+
 /* fork(2). */
 
 static struct made inherited;
@@ -1695,6 +1815,8 @@ int main(void)
 		cmocka_unit_test(outcomes_of_calls),
 		cmocka_unit_test(memory_limits_are_outcomes),
 		cmocka_unit_test(total_memory_limit),
+		cmocka_unit_test(call_stack_is_gone),
+		cmocka_unit_test(no_memory_for_arguments),
 		cmocka_unit_test(symbols_of_each_linkage),
 		cmocka_unit_test(memory_ranges),
 		cmocka_unit_test(memory_is_the_forks_own),
@@ -1716,6 +1838,8 @@ int main(void)
 		cmocka_unit_test(another_time_signal),
 		cmocka_unit_test(threads_come_and_go),
 		cmocka_unit_test(limits_of_a_migrated_processor),
+		cmocka_unit_test(no_processor_in_time),
+		cmocka_unit_test(no_timers_left),
 		cmocka_unit_test(forked_host),
 		cmocka_unit_test(forked_host_makes_its_own),
 		cmocka_unit_test(master_goes_before_its_forks),

@@ -295,7 +295,8 @@ static pid_t start_traced(size_t number, enum kvmsb_entry entry)
 	 * A sanitizer's own system calls are not the library's: no search for leaks, which
 	 * ptrace would end, and no quarantine, which maps memory all the time.
 	 */
-	setenv("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=0:thread_local_quarantine_size_kb=0", 1);
+	setenv("ASAN_OPTIONS",
+	       "detect_leaks=0:quarantine_size_mb=0:thread_local_quarantine_size_kb=0", 1);
 	execl("/proc/self/exe", "steady_state_test", "--traced", case_text, entry_text, (char *)NULL);
 	_exit(126);
 }
@@ -308,7 +309,8 @@ static void check_traced(size_t number, enum kvmsb_entry entry)
 
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (!WIFSTOPPED(status))
-		fail_msg("%s: the traced process ended early, status %#x", cases[number].name, status);
+		fail_msg("%s: the traced process ended early, status %#x", cases[number].name,
+		         status);
 	status = trace(child, &tally);
 	if (status != 0)
 		fail_msg("%s: the traced process ended with status %#x", cases[number].name, status);
@@ -354,7 +356,8 @@ static void check_wrapped(const struct steady_case *which, enum kvmsb_entry entr
 		which->operate(&subject);
 	after = fixture_statistics(subject.fork);
 	print_message("%s, %s: %lu ioctls, %lu of them KVM_RUN\n", which->name,
-	              fixture_entry_name(entry), (unsigned long)ioctls, (unsigned long)ioctls_kvm_run);
+	              fixture_entry_name(entry), (unsigned long)ioctls,
+	              (unsigned long)ioctls_kvm_run);
 	assert_int_equal(ioctls_kvm_run, OPERATIONS * which->kvm_runs);
 	assert_int_equal(ioctls, ioctls_kvm_run);
 	/* What the library itself says of it. */

@@ -39,7 +39,7 @@ enum kvmsb_outcome {
 struct kvmsb_fault {
 	uint32_t vector;     /* 14 is a page fault */
 	uint32_t error_code; /* as the processor pushed it; 0 where there is none */
-	uint64_t address;    /* page fault: the address accessed; else 0 */
+	uint64_t address;    /* page fault: the address accessed; refused I/O: the port; else 0 */
 	uint64_t rip;        /* where it happened */
 };
 

@@ -21,7 +21,7 @@ struct figure {
 	const char *name;
 	const char *unit; /* "ns", "bytes", "count" */
 	const char *text;
-	unsigned rounds;  /* measured in this many rounds at most; 0: in all */
+	unsigned rounds; /* measured in this many rounds at most; 0: in all */
 	/* Returns 0; MEASURE_IMPOSSIBLE where this host has no such thing; -1 after saying why. */
 	int (*measure)(struct bench *bench, struct sample *sample);
 };

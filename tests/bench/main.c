@@ -27,12 +27,13 @@ struct options {
 struct series {
 	const char *name, *unit, *text;
 	double *values;
+	double least;
 	double kvm_runs; /* sum */
 	unsigned count;
 	int stopped; /* no more of it: not possible here, or failed */
 };
 
-/* Figures that are one figure divided by another, round by round. */
+/* One figure divided by another: the median round by round, the minimum of the two minima. */
 static const struct {
 	const char *name, *above, *below, *text;
 } ratios[] = {
@@ -64,9 +65,9 @@ static const char usage[] =
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
-		{"json", no_argument, NULL, 'j'},           {"filter", required_argument, NULL, 'f'},
-		{"samples", required_argument, NULL, 's'},  {"guests", required_argument, NULL, 'g'},
-		{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},          {"filter", required_argument, NULL, 'f'},
+		{"samples", required_argument, NULL, 's'}, {"guests", required_argument, NULL, 'g'},
+		{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -117,11 +118,14 @@ static void measure_round(struct bench *bench, struct series *all, unsigned roun
 		result = figures[i].measure(bench, &sample);
 		if (result != 0) {
 			fprintf(stderr, "%s: %s\n", series->name,
-			        result == MEASURE_IMPOSSIBLE ? "not possible on this host" : "failed");
+			        result == MEASURE_IMPOSSIBLE ? "not possible on this host"
+			                                     : "failed");
 			series->stopped = 1;
 			*failed |= result < 0;
 			continue;
 		}
+		if (series->count == 0 || sample.value < series->least)
+			series->least = sample.value;
 		series->values[series->count++] = sample.value;
 		series->kvm_runs += sample.kvm_runs;
 	}
@@ -147,6 +151,8 @@ static void derive(const struct series *all, size_t number, struct series *ratio
 		return;
 	for (unsigned i = 0; i < above->count && i < below->count; i++)
 		ratio->values[ratio->count++] = above->values[i] / below->values[i];
+	/* Not the least ratio: that one is noise of what is below. */
+	ratio->least = above->least / below->least;
 	ratio->kvm_runs = above->kvm_runs;
 }
 
@@ -170,14 +176,15 @@ static void print(struct series *series, int json)
 	const char *row = json ? "{\"name\":\"%s\",\"unit\":\"%s\",\"median\":%.*f,\"min\":%.*f,"
 	                         "\"kvm_run\":%.4g}\n"
 	                       : "%-28s %-5s %14.*f %14.*f %9.4g";
-	int digits = strcmp(series->unit, "bytes") == 0 ? 0 : strcmp(series->unit, "ns") == 0 ? 1 : 3;
+	int digits;
 
 	if (series->count == 0)
 		return;
 	qsort(series->values, series->count, sizeof(series->values[0]), ascending);
+	digits = strcmp(series->unit, "bytes") == 0 ? 0 : series->least < 10 ? 3 : 1;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	printf(row, series->name, series->unit, digits, middle(series), digits, series->values[0],
+	printf(row, series->name, series->unit, digits, middle(series), digits, series->least,
 	       series->kvm_runs / series->count);
 #pragma GCC diagnostic pop
 	if (!json)
@@ -195,8 +202,9 @@ static int bench_all(struct bench *bench, const struct options *options, struct 
 		derive(all, i, &all[figure_count + i]);
 	if (!options->json) {
 		bench_describe(bench, host, sizeof(host));
-		printf("%s; %u batches, on one processor, memory warm\n\n%-28s %-5s %14s %14s %9s\n", host,
-		       options->samples, "figure", "unit", "median", "minimum", "KVM_RUN");
+		printf("%s; %u batches, on one processor, memory warm\n\n%-28s %-5s %14s %14s "
+		       "%9s\n",
+		       host, options->samples, "figure", "unit", "median", "minimum", "KVM_RUN");
 	}
 	for (size_t i = 0; i < figure_count + RATIO_COUNT; i++)
 		print(&all[i], options->json);
@@ -214,7 +222,8 @@ static int prepare(struct series *all, const struct options *options)
 		all[i].name = figures[i].name;
 		all[i].unit = figures[i].unit;
 		all[i].text = figures[i].text;
-		all[i].stopped = options->filter != NULL && strstr(figures[i].name, options->filter) == NULL;
+		all[i].stopped = options->filter != NULL &&
+		                 strstr(figures[i].name, options->filter) == NULL;
 	}
 	return 0;
 }

@@ -21,65 +21,74 @@
 static volatile unsigned char pages[PAGES][PAGE] __attribute__((aligned(PAGE)));
 static volatile long runs;
 
-/* Called by the host only: 0, or the number of the step that failed. */
+/*
+ * Called by the host only: 0, or the number of the step that failed, from
+ * WRONG on when memory was not what it must be, whatever fails.
+ */
+#define WRONG 100
 long work(const char *path);
 long restructure(void);
 long grow(void);
 long intact(void);
 
-static int use_mapping(void)
+static long use_mapping(void)
 {
-	volatile unsigned char *memory =
-		mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile unsigned char *memory = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE,
+	                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int zero = 1;
 
 	if (memory == MAP_FAILED)
-		return -1;
+		return 1;
 	for (size_t at = 0; at < MAPPED; at += PAGE) {
 		zero &= memory[at] == 0;
 		memory[at] = 2;
 	}
-	return munmap((void *)memory, MAPPED) < 0 || !zero ? -1 : 0;
+	if (!zero)
+		return WRONG + 1;
+	return munmap((void *)memory, MAPPED) < 0 ? 2 : 0;
 }
 
 /* Into a page that was read before and is the master's: the host has to copy it. */
-static int read_file(const char *path)
+static long read_file(const char *path)
 {
 	volatile unsigned char *page = pages[PAGES / 2];
 	int file = open(path, O_RDONLY);
-	int failed = 0;
+	long length;
 
 	if (file < 0)
-		return -1;
-	if (page[0] != 1 || read(file, (void *)page, PAGE) != PAGE || page[0] != 0x7f || page[1] != 'E')
-		failed = -1;
+		return 3;
+	if (page[0] != 1)
+		return WRONG + 2;
+	length = read(file, (void *)page, PAGE);
 	close(file);
-	return failed;
+	if (length != PAGE)
+		return page[0] == 1 ? 4 : WRONG + 3;
+	return page[0] == 0x7f && page[1] == 'E' ? 0 : WRONG + 4;
 }
 
 long work(const char *path)
 {
 	struct timespec now;
+	long failed;
 
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < PAGES / 2; i++)
 		pages[i][0]++;
 	runs++;
-	if (use_mapping() < 0)
-		return 1;
-	if (write(STDOUT_FILENO, "worked\n", 7) != 7)
-		return 2;
-	if (read_file(path) < 0)
-		return 3;
-	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
-		return 4;
-	return 0;
+	failed = use_mapping();
+	if (failed == 0 && write(STDOUT_FILENO, "worked\n", 7) != 7)
+		failed = 5;
+	if (failed == 0)
+		failed = read_file(path);
+	if (failed == 0 && clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		failed = 6;
+	return failed;
 }
 
 /* Leaves a mapping, a hole and a page that cannot be written. */
 long restructure(void)
 {
-	unsigned char *memory =
-		mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *memory = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	runs++;
 	if (memory == MAP_FAILED)
@@ -96,8 +105,8 @@ long restructure(void)
 /* More memory than the machine has slots for so far. */
 long grow(void)
 {
-	unsigned char *memory =
-		mmap(NULL, GROWN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *memory = mmap(NULL, GROWN, PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return 1;
@@ -110,10 +119,10 @@ long grow(void)
 long intact(void)
 {
 	if (runs != 0)
-		return 1;
+		return WRONG + 5;
 	for (size_t i = 0; i < PAGES; i++) {
 		if (pages[i][0] != 1 || pages[i][1] != 0)
-			return 2;
+			return WRONG + 6;
 		pages[i][0] = 1;
 	}
 	return 0;

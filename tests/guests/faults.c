@@ -159,6 +159,11 @@ TRY(forged_syscall,
 TRY(forged_iopl, "lea forged_iopl_at(%rip), %rcx; mov $0x3202, %r11d; mov $39, %eax; outl %eax, $4",
     "cli");
 
+/* A system call by OUT in other encodings than the usual one. */
+TRY(out_dx, "mov $39, %eax; xor %edx, %edx", "out %eax, %dx; ret");
+TRY(out_prefixed, "mov $39, %eax", ".byte 0x67, 0xe7, 0; ret");
+TRY(out_dx_prefixed, "mov $39, %eax; xor %edx, %edx", ".byte 0x2e, 0x3e, 0x26, 0x67, 0x48, 0xef; ret");
+
 /* Flags. The argument is what POPF loads, beside what is fixed. */
 TRY(set_flags, "push %rdi; popf; pushf; pop %rax; push $2; popf; ret", "nop");
 TRY(trap_flag, "pushf; orl $0x100, (%rsp)", "popf; nop");

@@ -106,6 +106,8 @@ FUNCTION(end_spin, "1: jmp 1b");
 FUNCTION(end_spin_flags, "push $0x244ed7; popf; 1: jmp 1b");
 FUNCTION(end_spin_system_calls, "1: mov $39, %eax; syscall; jmp 1b");
 FUNCTION(end_spin_outs, "xor %edx, %edx; lea page(%rip), %rsi; 1: outsl; lea page(%rip), %rsi; jmp 1b");
+FUNCTION(end_spin_rep_outs,
+         "1: xor %edx, %edx; lea page(%rip), %rsi; mov $1024, %ecx; rep outsl; jmp 1b");
 FUNCTION(end_spin_stack, "mov $0x8000000000000000, %rsp; 1: jmp 1b");
 
 /* Input and output that nobody answers. RDI: the port. */
@@ -141,7 +143,7 @@ FUNCTION(end_number_rep_outs,
          "mov %edi, %eax; xor %edx, %edx; lea page(%rip), %rsi; mov $1, %ecx; rep outsl; ud2");
 FUNCTION(end_number_rep_outs_2,
          "mov %edi, %eax; xor %edx, %edx; lea page(%rip), %rsi; mov $2, %ecx; rep outsl; ud2");
-FUNCTION(end_number_stub, "mov %edi, %eax; mov $0x7f8000000048, %rcx; jmp *%rcx");
+FUNCTION(end_number_stub, "mov %edi, %eax; jmp *%rsi");
 FUNCTION(end_number_stack, "mov %edi, %eax; mov $0x8000000000000000, %rsp; out %eax, $0; ud2");
 FUNCTION(end_number_shadow, "mov %edi, %eax; mov %ss, %edx; mov %edx, %ss; out %eax, $0; ud2");
 FUNCTION(end_number_shadow_syscall,
@@ -175,7 +177,19 @@ __asm__(".text\n.globl write_then_out, stop_at_out\n.type write_then_out, @funct
         "lea pattern(%rip), %rsi\nmov $39, %edx\nsyscall\n1: out %eax, $0\nret\n"
         "stop_at_out:\nmov %edi, %eax\njmp 1b\n");
 
-/* write(1, pattern, RDI) with all registers full: by SYSCALL, by OUT. Returns what write did. */
+/*
+ * write(1, writes, 65535) by a forged OUT, that goes on at RDI, which is the OUT
+ * where calls end: what write returned is its number. The call returns 1.
+ */
+EXPORTED unsigned char writes[0xffff];
+FUNCTION(write_then_return,
+         "mov %rdi, %rcx; mov $1, %eax; mov $1, %edi; lea writes(%rip), %rsi; mov $0xffff, %edx\n"
+         "mov $2, %r11d; outl %eax, $4; ud2");
+
+/*
+ * write(1, pattern, RDI) with all registers full: by SYSCALL, by OUT. Returns
+ * what write did. Behind the XSAVE area the selectors are kept, at its end.
+ */
 #define HOLD(name, enter)                                                                          \
 	FUNCTION(name, "push %rdi; call fill; call save_before\n"                                  \
 	               "mov $1, %eax; mov $1, %edi; lea pattern(%rip), %rsi; mov (%rsp), %rdx\n" enter \
@@ -184,7 +198,10 @@ HOLD(hold_by_syscall, "syscall");
 HOLD(hold_by_out, "out %eax, $0");
 #define SAVE(name, area)                                                                           \
 	FUNCTION(name, "push %rax; fxsave64 " area "(%rip); cmpb $0, has_xsave(%rip); je 1f\n"     \
-	               "mov $-1, %eax; mov $-1, %edx; xsave64 " area "(%rip)\n1: pop %rax; ret")
+	               "mov $-1, %eax; mov $-1, %edx; xsave64 " area "(%rip)\n"                    \
+	               "1: mov %ds, %eax; mov %ax, " area "+4080(%rip); mov %es, %eax\n"           \
+	               "mov %ax, " area "+4082(%rip); mov %fs, %eax; mov %ax, " area "+4084(%rip)\n" \
+	               "mov %gs, %eax; mov %ax, " area "+4086(%rip); pop %rax; ret")
 SAVE(save_before, "held_before");
 SAVE(save_after, "held_after");
 

@@ -40,7 +40,7 @@ static uint64_t value_of(unsigned page)
 	volatile uint64_t *words = address_of(page);
 	uint64_t value = words[0];
 
-	for (size_t i = 7; i < WORDS; i += 8)
+	for (size_t i = 1; i < WORDS; i++)
 		if (words[i] != value)
 			return ISOLATION_TORN;
 	return value;
@@ -65,6 +65,12 @@ EXPORTED void look(uint64_t *values, uint64_t mask)
 EXPORTED void poke(unsigned page, uint64_t value)
 {
 	fill(page, value);
+}
+
+/* One word of the page: the others stay. */
+EXPORTED void poke_word(unsigned page, unsigned word, uint64_t value)
+{
+	address_of(page)[word] = value;
 }
 
 EXPORTED uint64_t peek(unsigned page)
