@@ -15,6 +15,7 @@
 
 #include "layout.h"
 #include "linux/exec.h"
+#include "linux/policy.h"
 #include "linux/mm_internal.h"
 #include "util.h"
 
@@ -743,14 +744,37 @@ static void assert_refused(const struct sample *sample, int code, const char *te
 	world_end(&world);
 }
 
-static void refuse_interpreter(const char *path, int code, const char *text)
+/* Under a rule for everything, or under none. */
+static void refuse_by(bool everything, const char *path, int code, const char *text)
 {
+	const struct kvmsb_path_rule rule = {.path = "/"};
 	struct sample sample;
+	struct world world;
 
 	sample_begin(&sample, ET_EXEC, 0x400100);
 	sample_load(&sample, PF_R | PF_X, 0x400000, 0, 0x1000, 0x1000);
 	sample_interpreter(&sample, path);
-	assert_refused(&sample, code, text);
+	world_begin(&world, "sample", sample.bytes, SAMPLE_SIZE);
+	if (everything)
+		assert_int_equal(policy_create(&world.config.policy, &rule, 1, NULL), 0);
+	assert_fails(&world, code, text);
+	policy_destroy(world.config.policy);
+	world_end(&world);
+}
+
+static void refuse_interpreter(const char *path, int code, const char *text)
+{
+	refuse_by(true, path, code, text);
+}
+
+/* A hostile program would have any file of the host mapped. */
+static void test_interpreters_not_allowed(void **state)
+{
+	(void)state;
+	refuse_by(false, "/bin/sh", -EACCES, "/bin/sh");
+	refuse_by(false, "/nonexistent/ld.so", -EACCES, "/nonexistent/ld.so");
+	refuse_by(false, "/lib64/../bin/sh", -EACCES, "/lib64/../bin/sh");
+	refuse_by(true, "/proc/self/exe", -ELOOP, "/proc/self/exe");
 }
 
 static void test_broken_interpreters(void **state)
@@ -1076,6 +1100,7 @@ int main(void)
 		cmocka_unit_test(test_headers_not_loaded),
 		cmocka_unit_test(test_interpreter_moves),
 		cmocka_unit_test(test_broken_interpreters),
+		cmocka_unit_test(test_interpreters_not_allowed),
 		cmocka_unit_test(test_broken_programs),
 		cmocka_unit_test(test_stack_sizes),
 		cmocka_unit_test(test_arguments),

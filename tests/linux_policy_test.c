@@ -922,9 +922,25 @@ static void test_path_descriptors(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_descriptors_are_counted(void **state)
+{
+	struct policy *policy;
+
+	(void)state;
+	assert_int_equal(policy_create(&policy, NULL, 0, NULL), 0);
+	for (unsigned i = 0; i < POLICY_DESCRIPTORS; i++)
+		assert_true(policy_take_descriptor(policy));
+	assert_false(policy_take_descriptor(policy));
+	assert_false(policy_take_descriptor(policy));
+	policy_give_descriptor(policy);
+	assert_true(policy_take_descriptor(policy));
+	policy_destroy(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_descriptors_are_counted),
 		cmocka_unit_test(test_normalisation),
 		cmocka_unit_test(test_long_paths),
 		TEST(test_rules_are_checked),

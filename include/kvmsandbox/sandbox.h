@@ -126,7 +126,9 @@ struct kvmsb_options {
  *  -E2BIG         options->size has an unknown non-zero tail; or arguments and
  *                 environment do not fit a quarter of the stack
  *  -ENOENT, -EACCES and other errors of open(2) and read(2): of /dev/kvm, of the
- *                 program or its interpreter (PT_INTERP); the detail says which
+ *                 program or its interpreter (PT_INTERP, which is one of the
+ *                 usual ones of glibc and musl, or allowed by options.paths);
+ *                 the detail says which
  *  -ENOEXEC       the program is not one that can be loaded; the detail names
  *                 the field of the ELF file
  *  -EOPNOTSUPP    this kernel lacks something that is needed: the detail names it

@@ -8,6 +8,7 @@
 #include "../util.h"
 #include "path.h"
 #include "pipe.h"
+#include "policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,8 @@ void file_release(struct file *file)
 		return;
 	if (file->descriptor >= 0)
 		close(file->descriptor);
+	if (file->policy)
+		policy_give_descriptor(file->policy);
 	pipe_destroy(file->pipe);
 	pthread_mutex_destroy(&file->lock);
 	free(file);

@@ -49,6 +49,7 @@ struct file {
 	int descriptor;       /* the host's, closed with the last reference; -1: none */
 	unsigned stream;      /* FILE_STREAM: 0, 1, 2 */
 	mode_t host_mode;     /* FILE_STREAM on a descriptor: its st_mode at creation */
+	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */
 	pthread_mutex_t lock; /* FILE_DIRECTORY: the host's position in it */
 	char path[];          /* absolute, as the guest sees it; "" without one */

@@ -239,21 +239,33 @@ static bool wants_write(uint32_t flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
-static int create_file(enum file_kind kind, int descriptor, const struct path *path,
-                       struct file **file)
+static int create_file(enum file_kind kind, const struct path *path, struct file **file)
 {
-	*file = file_create(kind, descriptor, path->text);
-	if (*file)
-		return 0;
-	if (descriptor >= 0)
+	*file = file_create(kind, -1, path->text);
+	return *file ? 0 : -ENOMEM;
+}
+
+/* One that holds a descriptor of the host: takes it over, on failure too. */
+static int create_host_file(const struct place_view *view, enum file_kind kind, int descriptor,
+                            const struct path *path, struct file **file)
+{
+	int error = policy_take_descriptor(view->policy) ? create_file(kind, path, file) : -ENFILE;
+
+	if (error) {
+		if (error == -ENOMEM)
+			policy_give_descriptor(view->policy);
 		close(descriptor);
-	return -ENOMEM;
+		return error;
+	}
+	(*file)->descriptor = descriptor;
+	(*file)->policy = view->policy;
+	return 0;
 }
 
 static int open_ancestor(const struct path *path, uint32_t flags, struct file **file)
 {
 	if (flags & O_PATH)
-		return create_file(FILE_PATH, -1, path, file);
+		return create_file(FILE_PATH, path, file);
 	return wants_write(flags) || (flags & O_CREAT) ? -EISDIR : -EACCES;
 }
 
@@ -262,7 +274,7 @@ static int open_device(const struct place *place, const struct path *path, uint3
 {
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	return create_file(flags & O_PATH ? FILE_PATH : place->device->kind, -1, path, file);
+	return create_file(flags & O_PATH ? FILE_PATH : place->device->kind, path, file);
 }
 
 /* Why what was found can not be opened, or 0. */
@@ -295,8 +307,8 @@ static int open_for_reading(const struct place_view *view, const struct path *pa
 		close(descriptor);
 		return -EACCES;
 	}
-	return create_file(S_ISDIR(status.st_mode) ? FILE_DIRECTORY : FILE_REGULAR, descriptor,
-	                   path, file);
+	return create_host_file(view, S_ISDIR(status.st_mode) ? FILE_DIRECTORY : FILE_REGULAR,
+	                        descriptor, path, file);
 }
 
 static int open_host(const struct place_view *view, struct place *place, const struct path *path,
@@ -311,7 +323,7 @@ static int open_host(const struct place_view *view, struct place *place, const s
 		return error;
 	if (!(flags & O_PATH))
 		return open_for_reading(view, path, file);
-	error = create_file(FILE_PATH, place->descriptor, path, file);
+	error = create_host_file(view, FILE_PATH, place->descriptor, path, file);
 	place->descriptor = -1;
 	return error;
 }
@@ -327,7 +339,7 @@ static int open_found(const struct place_view *view, struct place *place, const 
 	case PLACE_DEVICE:
 		return open_device(place, path, flags, file);
 	case PLACE_LINK:
-		return flags & O_PATH ? create_file(FILE_PATH, -1, path, file) : -ELOOP;
+		return flags & O_PATH ? create_file(FILE_PATH, path, file) : -ELOOP;
 	default:
 		return open_ancestor(path, flags, file);
 	}

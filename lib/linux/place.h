@@ -33,7 +33,7 @@
 
 /* Whose paths. */
 struct place_view {
-	const struct policy *policy; /* NULL: no rules */
+	struct policy *policy; /* NULL: no rules */
 	const char *directory;       /* current directory, normalised */
 	const char *program;         /* target of /proc/self/exe; may be relative or NULL */
 };

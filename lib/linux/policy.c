@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdint.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 struct policy {
+	_Atomic uint32_t descriptors; /* taken */
 	size_t count;
 	struct policy_rule rules[];
 };
@@ -51,12 +53,12 @@ static int open_beneath(int directory, const char *path, int flags)
 	return -EACCES;
 }
 
-/* Whether it lies in a procfs, where /proc/self is the host's process, memory and all. */
+/* Whether it lies in a procfs, where /proc/self is the host's process, memory and all; or may. */
 static bool is_in_procfs(int descriptor)
 {
 	struct statfs status;
 
-	return fstatfs(descriptor, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+	return fstatfs(descriptor, &status) != 0 || status.f_type == PROC_SUPER_MAGIC;
 }
 
 /*
@@ -209,6 +211,19 @@ const struct policy_rule *policy_match(const struct policy *policy, const char *
 		}
 	}
 	return best;
+}
+
+bool policy_take_descriptor(struct policy *policy)
+{
+	if (atomic_fetch_add(&policy->descriptors, 1) < POLICY_DESCRIPTORS)
+		return true;
+	policy_give_descriptor(policy);
+	return false;
+}
+
+void policy_give_descriptor(struct policy *policy)
+{
+	atomic_fetch_sub(&policy->descriptors, 1);
 }
 
 bool policy_has_beneath(const struct policy *policy, const char *path)

@@ -44,6 +44,14 @@ int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, s
                   struct kvmsb_error *error);
 void policy_destroy(struct policy *policy); /* NULL is allowed */
 
+/*
+ * Descriptors of the host that the guests of one program hold open, counted:
+ * false when there are POLICY_DESCRIPTORS already. One given for each taken.
+ */
+#define POLICY_DESCRIPTORS 512u
+bool policy_take_descriptor(struct policy *policy);
+void policy_give_descriptor(struct policy *policy);
+
 /* The rule for a path (the longest that fits), or NULL. A NULL policy has no rules. */
 const struct policy_rule *policy_match(const struct policy *policy, const char *path);
 

@@ -9,6 +9,7 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -94,24 +95,31 @@ static int64_t call_read(struct process *process, const struct kvmsb_stream *str
  */
 
 /*
- * A write to a pipe without a reader raises SIGPIPE in this thread (man 7
- * pipe). It is blocked meanwhile, and taken back unless one was pending before.
+ * Signals that a write raises in this thread: SIGPIPE for a pipe without a reader
+ * (man 7 pipe), SIGXFSZ at RLIMIT_FSIZE, SIGTTOU for a terminal of others.
  */
-static ssize_t write_pipe(int descriptor, const struct iovec *piece, unsigned count)
+static const int write_signals[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
+
+/* They are blocked meanwhile, and taken back unless pending before. */
+static ssize_t write_quietly(int descriptor, const struct iovec *piece, unsigned count)
 {
 	static const struct timespec at_once;
-	sigset_t pipe_signal, pending, before;
+	sigset_t raised, pending, before;
 	ssize_t result;
 	int error;
 
-	sigemptyset(&pipe_signal);
-	sigaddset(&pipe_signal, SIGPIPE);
+	sigemptyset(&raised);
+	for (size_t i = 0; i < ARRAY_SIZE(write_signals); i++)
+		sigaddset(&raised, write_signals[i]);
 	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+	pthread_sigmask(SIG_BLOCK, &raised, &before);
 	result = writev(descriptor, piece, (int)count);
 	error = errno;
-	if (result < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
-		while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR)
+	for (size_t i = 0; i < ARRAY_SIZE(write_signals); i++)
+		if (sigismember(&pending, write_signals[i]))
+			sigdelset(&raised, write_signals[i]);
+	if (result < 0 && (error == EPIPE || error == EFBIG))
+		while (sigtimedwait(&raised, NULL, &at_once) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = error;
@@ -122,16 +130,33 @@ static ssize_t write_socket(int descriptor, struct iovec *piece, unsigned count)
 {
 	struct msghdr message = {.msg_iov = piece, .msg_iovlen = count};
 
-	return sendmsg(descriptor, &message, MSG_NOSIGNAL);
+	return sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/*
+ * What poll(2) calls writable takes this much of it without waiting: a page,
+ * in a pipe. The rest would wait, past the end of the run.
+ */
+static unsigned cut(struct iovec *piece, unsigned count, size_t most)
+{
+	unsigned kept = 0;
+
+	while (kept < count && most > 0) {
+		if (piece[kept].iov_len > most)
+			piece[kept].iov_len = most;
+		most -= piece[kept].iov_len;
+		kept++;
+	}
+	return kept;
 }
 
 static ssize_t write_once(int descriptor, mode_t mode, struct iovec *piece, unsigned count)
 {
 	if (S_ISSOCK(mode))
 		return write_socket(descriptor, piece, count);
-	if (S_ISFIFO(mode))
-		return write_pipe(descriptor, piece, count);
-	return writev(descriptor, piece, (int)count);
+	if (!S_ISREG(mode))
+		count = cut(piece, count, PIPE_BUF);
+	return write_quietly(descriptor, piece, count);
 }
 
 static bool try_again(void)
@@ -207,13 +232,31 @@ int64_t stream_read(struct process *process, const struct file *file, struct tra
 	return read_descriptor(process, file, transfer);
 }
 
+/* All of it, unless something ends that; the bytes taken, or -errno when there were none. */
+static int64_t put_descriptor(struct process *process, const struct file *file, uint8_t *data,
+                              uint64_t length)
+{
+	uint64_t done = 0;
+	int64_t result;
+
+	do {
+		struct iovec rest = {data + done, length - done};
+
+		result = write_descriptor(process, file, &rest, 1);
+		if (result > 0)
+			done += (uint64_t)result;
+	} while (result > 0 && done < length && !deadline_over(process));
+	return done ? (int64_t)done : result;
+}
+
+/* A function that takes less than all has its reasons: the guest sees a short write. */
 static int64_t put(struct process *process, const struct file *file, uint8_t *data, uint64_t length)
 {
 	const struct kvmsb_stream *stream = stream_of(process, file);
 
 	if (stream->write)
 		return call_write(process, stream, data, length);
-	return write_descriptor(process, file, &(struct iovec){data, length}, 1);
+	return put_descriptor(process, file, data, length);
 }
 
 /*
@@ -252,7 +295,7 @@ static int64_t write_direct(struct process *process, const struct file *file,
 		result = write_descriptor(process, file, pieces.piece, pieces.count);
 		if (result > 0)
 			transfer_advance(transfer, (uint64_t)result);
-	} while (result == (int64_t)pieces.length && transfer->left && !deadline_over(process));
+	} while (result > 0 && transfer->left && !deadline_over(process));
 	return transfer_result(transfer, result);
 }
 

@@ -3,12 +3,10 @@
  * The standard streams: to and from the host's functions or descriptors.
  *
  * Functions get a copy of at most 64 KiB, so that the guest cannot change the
- * data under them. Descriptors get guest memory itself, in one writev(2) or
- * readv(2) where possible. They are waited for until the end of the run, so a
- * read is covered by the time limit; a write that is larger than what the
- * descriptor takes at once is not, unless the host made it non-blocking.
+ * data under them. Descriptors get guest memory itself. They are waited for
+ * until the end of the run, and then get what they take without waiting.
  *
- * A broken pipe raises SIGPIPE in the guest, never in the host.
+ * A broken pipe raises SIGPIPE in the guest; no signal is raised in the host.
  */
 #ifndef KVMSB_LINUX_STREAM_H
 #define KVMSB_LINUX_STREAM_H
