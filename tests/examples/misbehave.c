@@ -23,6 +23,16 @@ static void spin(void)
 		__asm__ volatile("pause");
 }
 
+/* Writes for ever, much at once. */
+static void flood(void)
+{
+	static char data[1 << 20];
+
+	while (fwrite(data, sizeof(data), 1, stdout) == 1)
+		;
+	exit(7);
+}
+
 static void fill_memory(void)
 {
 	const size_t piece = 1 << 20;
@@ -51,6 +61,8 @@ static void do_what(const char *what)
 		crash();
 	if (strcmp(what, "spin") == 0)
 		spin();
+	if (strcmp(what, "flood") == 0)
+		flood();
 	if (strcmp(what, "memory") == 0)
 		fill_memory();
 	if (strcmp(what, "abort") == 0)
