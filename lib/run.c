@@ -50,10 +50,10 @@ static bool end_of_process(struct kvmsb *sandbox, struct kvmsb_result *result)
 		return end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
 	case PROCESS_TIMED_OUT:
 		return end(result, KVMSB_OUTCOME_TIMED_OUT);
-	case PROCESS_DENIED:
+	case PROCESS_CANCELLED:
 		break;
 	}
-	return end(result, KVMSB_OUTCOME_DENIED);
+	return end(result, KVMSB_OUTCOME_STOPPED);
 }
 
 static bool run_system_call(struct kvmsb *sandbox, struct kvmsb_result *result)
@@ -355,6 +355,10 @@ int sandbox_callback_end(struct process *process)
 	struct kvmsb *sandbox = container_of(process, struct kvmsb, process);
 	int result;
 
+	if (sandbox->doomed) {
+		process->end = PROCESS_CANCELLED;
+		return -ECANCELED;
+	}
 	if (!sandbox->running || sandbox->vcpu != NULL)
 		return 0;
 	result = machine_vcpu_acquire(sandbox->machine, &sandbox->context, process->deadline,

@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A destroyed fork is kept for the next one unless it holds more frames than this. */
-#define IDLE_FRAMES 64u
+/* Destroyed forks that are kept for the next ones, and what each may hold of frames. */
 #define IDLE_SPACES 1024u
+#define IDLE_FRAMES 64u
 
-/* Frames that a fork keeps through a reset: this part of its limit. What it keeps counts. */
+/* Pages that a fork keeps through a reset, tables included: this share of its limit. */
 #define KEPT_SHARE 16u
+#define KEPT_LEAST 16u
 
 static bool reclaim(struct machine *machine);
 
@@ -26,7 +27,7 @@ static bool within_limit(const struct space *space, uint64_t pages)
 {
 	uint64_t used = space->frame_count + space->table_count;
 
-	return range_within(used, pages, space->page_limit);
+	return range_within(used, pages, space->page_limit + space->kept);
 }
 
 static int table_allocate(void *context, gpa_t *table)
@@ -285,7 +286,10 @@ static int build_fork(struct space *space, gva_t prepare)
 	space->entered = false;
 	space->rebuild = false;
 	space->poisoned = false;
-	return pagetable_own_path(&space->table, prepare);
+	space->kept = 0;
+	result = pagetable_own_path(&space->table, prepare);
+	space->fresh = space->table_count;
+	return result;
 }
 
 static void free_space(struct space *space)
@@ -360,13 +364,21 @@ static void restore_frames(struct space *space)
 		number = frame->next;
 	}
 	space->restored += space->frame_count;
+	space->kept = space->frame_count + space->table_count - space->fresh;
+}
+
+/* More than this is given back. */
+static bool keeps_pages(const struct space *space)
+{
+	return !space->rebuild && space->frame_count + space->table_count <=
+	                                  max_u64(space->page_limit / KEPT_SHARE, KEPT_LEAST);
 }
 
 int space_reset(struct space *space, gva_t prepare)
 {
 	int result;
 
-	if (!space->rebuild && space->frame_count <= space->page_limit / KEPT_SHARE) {
+	if (keeps_pages(space)) {
 		restore_frames(space);
 		return 0;
 	}
@@ -385,7 +397,7 @@ static bool keep_idle(struct space *space)
 	struct machine *machine = space->machine;
 	bool kept = false;
 
-	if (space->master == NULL || space->rebuild || space->frame_count > IDLE_FRAMES)
+	if (!keeps_pages(space) || space->frame_count > IDLE_FRAMES)
 		return false;
 	restore_frames(space);
 	pthread_mutex_lock(&machine->lock);

@@ -36,6 +36,8 @@ struct space {
 	uint64_t frame_count;
 	uint64_t table_count;
 	uint64_t page_limit;   /* of frames and tables together */
+	uint64_t fresh;        /* what a fork has of them when it is built */
+	uint64_t kept;         /* and what it kept of earlier requests: does not count against this one */
 	bool rebuild;          /* restoring contents is not enough to reset it */
 	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
 	uint64_t copied;       /* statistics: pages copied from the master */

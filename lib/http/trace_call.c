@@ -49,6 +49,8 @@ static void add_outcome(struct line *line, const struct call *call, bool answere
 
 static void tell(struct process *process, const struct kvmsb_trace_event *event)
 {
+	if (process->end == PROCESS_CANCELLED)
+		return;
 	if (process->callback_begin != NULL)
 		process->callback_begin(process);
 	process->config->trace(process->config->trace_user, event);

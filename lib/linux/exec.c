@@ -197,17 +197,17 @@ struct interpreter {
 	uint64_t bias;
 };
 
+/* At offsets: the descriptor may be a rule's, which others use, too. */
 static int read_all(int descriptor, char *bytes, size_t size)
 {
-	while (size > 0) {
-		ssize_t got = read(descriptor, bytes, size);
+	for (size_t done = 0; done < size;) {
+		ssize_t got = pread(descriptor, bytes + done, size - done, (off_t)done);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
 			return got < 0 ? -errno : -EIO;
-		bytes += got;
-		size -= (size_t)got;
+		done += (size_t)got;
 	}
 	return 0;
 }

@@ -24,8 +24,8 @@ struct exec_program {
 
 /*
  * program->bytes and size are set by the caller; the rest is filled. The
- * interpreter is read from the host's file system (the host's choice to load
- * a program includes its interpreter, whatever the path rules say).
+ * interpreter is read from the host's file system: one of the usual ones of
+ * glibc and musl, or one that the path rules allow.
  * Registers of the process: RIP, RSP as the kernel sets them, all others 0.
  * Returns 0, or with error's detail: -ENOEXEC, -ENOMEM (limit), -E2BIG
  * (arguments), -EINVAL (stack_size), errors of opening the interpreter. After a

@@ -41,7 +41,7 @@ enum process_end {
 	PROCESS_KILLED,        /* exit_signal: a signal of its own */
 	PROCESS_OUT_OF_MEMORY, /* a limit was reached where no errno can tell */
 	PROCESS_TIMED_OUT,     /* its time ended inside a system call */
-	PROCESS_DENIED,
+	PROCESS_CANCELLED,     /* its sandbox was destroyed by a function of the host: none is called any more */
 };
 
 /* The small things that a process can set; forks get a copy. */

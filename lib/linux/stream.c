@@ -69,6 +69,8 @@ static int64_t call_write(struct process *process, const struct kvmsb_stream *st
 {
 	int64_t result;
 
+	if (process->end == PROCESS_CANCELLED)
+		return -EINTR;
 	if (process->callback_begin)
 		process->callback_begin(process);
 	result = stream->write(stream->user, data, length);
@@ -82,6 +84,8 @@ static int64_t call_read(struct process *process, const struct kvmsb_stream *str
 {
 	int64_t result;
 
+	if (process->end == PROCESS_CANCELLED)
+		return -EINTR;
 	if (process->callback_begin)
 		process->callback_begin(process);
 	result = stream->read(stream->user, data, length);
@@ -94,33 +98,41 @@ static int64_t call_read(struct process *process, const struct kvmsb_stream *str
  * The host's descriptors.
  */
 
-/*
- * Signals that a write raises in this thread: SIGPIPE for a pipe without a reader
- * (man 7 pipe), SIGXFSZ at RLIMIT_FSIZE, SIGTTOU for a terminal of others.
- */
-static const int write_signals[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
-
-/* They are blocked meanwhile, and taken back unless pending before. */
-static ssize_t write_quietly(int descriptor, const struct iovec *piece, unsigned count)
+/* Takes a signal that this thread has blocked, if one is pending. */
+static void take_back(int number)
 {
 	static const struct timespec at_once;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR)
+		;
+}
+
+/*
+ * A write raises SIGPIPE for a pipe without a reader (man 7 pipe; after a part,
+ * too) and SIGXFSZ at RLIMIT_FSIZE, in this thread: they are blocked meanwhile,
+ * and taken back unless pending before. Blocked, SIGTTOU is never sent.
+ */
+static ssize_t write_quietly(int descriptor, const struct iovec *piece, unsigned count)
+{
 	sigset_t raised, pending, before;
 	ssize_t result;
 	int error;
 
 	sigemptyset(&raised);
-	for (size_t i = 0; i < ARRAY_SIZE(write_signals); i++)
-		sigaddset(&raised, write_signals[i]);
+	sigaddset(&raised, SIGPIPE);
+	sigaddset(&raised, SIGXFSZ);
+	sigaddset(&raised, SIGTTOU);
 	sigpending(&pending);
 	pthread_sigmask(SIG_BLOCK, &raised, &before);
 	result = writev(descriptor, piece, (int)count);
 	error = errno;
-	for (size_t i = 0; i < ARRAY_SIZE(write_signals); i++)
-		if (sigismember(&pending, write_signals[i]))
-			sigdelset(&raised, write_signals[i]);
-	if (result < 0 && (error == EPIPE || error == EFBIG))
-		while (sigtimedwait(&raised, NULL, &at_once) < 0 && errno == EINTR)
-			;
+	if (!sigismember(&pending, SIGPIPE))
+		take_back(SIGPIPE);
+	if (!sigismember(&pending, SIGXFSZ))
+		take_back(SIGXFSZ);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = error;
 	return result;

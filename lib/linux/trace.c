@@ -210,6 +210,8 @@ static void tell(struct process *process, const struct kvmsb_trace_event *event)
 {
 	const struct process_config *config = process->config;
 
+	if (process->end == PROCESS_CANCELLED)
+		return;
 	if (process->callback_begin)
 		process->callback_begin(process);
 	config->trace(config->trace_user, event);
