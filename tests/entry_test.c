@@ -161,7 +161,8 @@ static void every_possible_path_works(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(fixture_entries); i++) {
 		if (!fixture_entry_possible(fixture_entries[i])) {
-			print_message("%s: not on this host\n", fixture_entry_name(fixture_entries[i]));
+			print_message("%s: not on this host\n",
+			              fixture_entry_name(fixture_entries[i]));
 			continue;
 		}
 		run_hello(fixture_entries[i], &text);

@@ -27,8 +27,8 @@
 #define PROCESS_NUMBER 1000
 
 enum ending {
-	FAULTS,       /* with this vector */
-	RETURNS,      /* this value */
+	FAULTS,  /* with this vector */
+	RETURNS, /* this value */
 	TIMES_OUT,
 	COMES_TO_AN_END, /* any, so long as it is the guest's and nobody else's */
 };
@@ -59,11 +59,12 @@ struct row {
 	uint32_t code, code_mask;
 	bool address_any; /* of a page fault; else it is the argument */
 	bool not_emulated; /* QEMU's processor does something else: in the hardware leg any end will do */
-	bool by_entry;     /* by the exception path any end will do */
+	bool by_entry; /* by the exception path any end will do */
 };
 
 #define PAGE_FAULT(code_, mask_, place_)                                                           \
-	.ending = FAULTS, .value = VECTOR_PF, .code = (code_), .code_mask = (mask_), .place = (place_)
+	.ending = FAULTS, .value = VECTOR_PF, .code = (code_), .code_mask = (mask_),               \
+	.place = (place_)
 #define READ_FAULT PAGE_FAULT(4, CODE_FAULT, AT)
 #define WRITE_FAULT PAGE_FAULT(6, CODE_FAULT, AT)
 #define WRITE_PROTECTED PAGE_FAULT(7, CODE_FAULT, AT)
@@ -92,8 +93,8 @@ static const struct row memory_rows[] = {
 	{"jump_to", .argument_in = "unmapped_page", FETCH_FAULT},
 	{"write_at", .argument_of = "answer", WRITE_PROTECTED},
 	{"write_at", .argument_of = "constant", WRITE_PROTECTED},
-	{"write_at", .argument_in = "read_only_page", .ending = FAULTS, .value = VECTOR_PF, .code = 6,
-         .code_mask = CODE_KERNEL, .place = AT},
+	{"write_at", .argument_in = "read_only_page", .ending = FAULTS, .value = VECTOR_PF,
+         .code = 6, .code_mask = CODE_KERNEL, .place = AT},
 	{"jump_to", .argument_in = "heap_page", FETCH_PROTECTED},
 	{"jump_to", .argument_in = "stack_page", FETCH_PROTECTED},
 	{"jump_to", .argument_of = "data_page", FETCH_PROTECTED},
@@ -474,9 +475,10 @@ static bool ending_is_right(const struct bench *bench, const struct row *row,
 	case COMES_TO_AN_END:
 		break;
 	}
-	return result->outcome == KVMSB_OUTCOME_FAULTED || result->outcome == KVMSB_OUTCOME_RETURNED ||
-	       result->outcome == KVMSB_OUTCOME_TIMED_OUT || result->outcome == KVMSB_OUTCOME_DENIED ||
-	       result->outcome == KVMSB_OUTCOME_EXITED;
+	return result->outcome == KVMSB_OUTCOME_FAULTED ||
+	       result->outcome == KVMSB_OUTCOME_RETURNED ||
+	       result->outcome == KVMSB_OUTCOME_TIMED_OUT ||
+	       result->outcome == KVMSB_OUTCOME_DENIED || result->outcome == KVMSB_OUTCOME_EXITED;
 }
 
 static bool answers(struct kvmsb *fork, uint64_t times)
@@ -524,14 +526,13 @@ static bool forks_are_right(struct bench *bench, const struct kvmsb_result *resu
 static uint64_t limit_of(const struct row *row)
 {
 	return row->ending == TIMES_OUT || row->ending == COMES_TO_AN_END ? scaled_ms(20)
-	                                                                 : scaled_ms(5000);
+	                                                                  : scaled_ms(5000);
 }
 
 static unsigned run_row(struct bench *bench, const struct row *row)
 {
-	struct kvmsb_result result =
-		fixture_call_within(bench->fork, row->symbol, NUMBERS(argument_of(bench, row)),
-	                            limit_of(row));
+	struct kvmsb_result result = fixture_call_within(
+		bench->fork, row->symbol, NUMBERS(argument_of(bench, row)), limit_of(row));
 	bool ending = ending_is_right(bench, row, &result);
 
 	if (!ending)
@@ -539,11 +540,12 @@ static unsigned run_row(struct bench *bench, const struct row *row)
 		            (unsigned long long)result.value);
 	if (forks_are_right(bench, &result) && ending)
 		return 0;
-	print_error("  in %s(%#llx%s%s) by %s; %s; fault address %#llx, RAX %#llx\n", row->symbol,
-	            (unsigned long long)row->argument, row->argument_of != NULL ? row->argument_of : "",
-	            row->argument_in != NULL ? row->argument_in : "", fixture_entry_name(bench->entry),
-	            fixture_describe(bench->fork, &result), (unsigned long long)result.fault.address,
-	            (unsigned long long)result.registers.rax);
+	print_error(
+		"  in %s(%#llx%s%s) by %s; %s; fault address %#llx, RAX %#llx\n", row->symbol,
+		(unsigned long long)row->argument, row->argument_of != NULL ? row->argument_of : "",
+		row->argument_in != NULL ? row->argument_in : "", fixture_entry_name(bench->entry),
+		fixture_describe(bench->fork, &result), (unsigned long long)result.fault.address,
+		(unsigned long long)result.registers.rax);
 	return 1;
 }
 
@@ -618,15 +620,16 @@ static void limits_are_kept(void **unused)
 	bench_setup(&bench, KVMSB_ENTRY_AUTOMATIC);
 	for (size_t i = 0; i < ARRAY_SIZE(milliseconds); i++) {
 		uint64_t limit = scaled_ms(milliseconds[i]), begin = now(), took;
-		struct kvmsb_result result = fixture_call_within(bench.fork, "spin", NO_NUMBERS, limit);
+		struct kvmsb_result result = fixture_call_within(bench.fork, "spin", NO_NUMBERS,
+		                                                 limit);
 
 		took = now() - begin;
 		assert_outcome(bench.fork, &result, KVMSB_OUTCOME_TIMED_OUT);
 		assert_int_equal(result.fault.vector, 0);
 		assert_int_equal(result.fault.address, 0);
 		if (took < limit || took > limit + scaled_ms(200))
-			fail_msg("a limit of %llu us took %llu us", (unsigned long long)limit / 1000,
-			         (unsigned long long)took / 1000);
+			fail_msg("a limit of %llu us took %llu us",
+			         (unsigned long long)limit / 1000, (unsigned long long)took / 1000);
 		assert_true(forks_are_right(&bench, &result));
 	}
 	bench_teardown(&bench);

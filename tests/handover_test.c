@@ -42,7 +42,11 @@ struct ending {
 	{                                                                                          \
 		symbol, 0x80, 0                                                                    \
 	}
-#define COMPAT(symbol) {symbol, 0x23, RETURN_NUMBER}, {symbol, 0x23, 39}, {symbol, 0x33, RETURN_NUMBER}
+#define COMPAT(symbol)                                                                             \
+	{symbol, 0x23, RETURN_NUMBER}, {symbol, 0x23, 39},                                         \
+	{                                                                                          \
+		symbol, 0x33, RETURN_NUMBER                                                        \
+	}
 
 static const struct ending endings[] = {
 	{"end_return", 0, 0},
@@ -390,9 +394,8 @@ static bool held_state_is_the_same(struct kvmsb *fork)
 	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "held_before"), before,
 	                                   sizeof(before)),
 	                 0);
-	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "held_after"), after,
-	                                   sizeof(after)),
-	                 0);
+	assert_int_equal(
+		kvmsb_memory_read(fork, fixture_symbol(fork, "held_after"), after, sizeof(after)), 0);
 	if (memcmp(before, after, sizeof(before)) == 0)
 		return true;
 	print_difference("held registers", 0, sizeof(before), before, after);
@@ -446,8 +449,9 @@ static void a_suspended_fork_keeps_its_registers(void **unused)
  */
 static unsigned check_same_address(struct bench *bench, enum kvmsb_entry entry)
 {
-	const struct ending stops[] = {
-		{"stop_at_out", RESPONSE_NUMBER, 0}, {"stop_at_out", RETURN_NUMBER, 0}, {"stop_at_out", 39, 0}};
+	const struct ending stops[] = {{"stop_at_out", RESPONSE_NUMBER, 0},
+	                               {"stop_at_out", RETURN_NUMBER, 0},
+	                               {"stop_at_out", 39, 0}};
 	unsigned wrong = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(stops); i++) {

@@ -29,7 +29,12 @@
 
 #define THREADS 2
 
-enum page_state { ABSENT, NO_ACCESS, READ_ONLY, WRITABLE };
+enum page_state {
+	ABSENT,
+	NO_ACCESS,
+	READ_ONLY,
+	WRITABLE
+};
 
 struct page_model {
 	uint64_t value;
@@ -156,7 +161,8 @@ static unsigned below(struct worker *worker, unsigned limit)
 
 static uint64_t new_value(struct worker *worker, const struct member *member)
 {
-	return (uint64_t)member->number << 40 | (uint64_t)(worker->number + 1) << 36 | ++worker->values;
+	return (uint64_t)member->number << 40 | (uint64_t)(worker->number + 1) << 36 |
+	       ++worker->values;
 }
 
 /* A page in a state from `least` on, or ISOLATION_PAGES when a few tries find none. */
@@ -299,9 +305,8 @@ static bool step_unmap(struct worker *worker, struct member *member)
 
 static bool step_protect(struct worker *worker, struct member *member)
 {
-	static const int protections[] = {[NO_ACCESS] = PROT_NONE,
-	                                  [READ_ONLY] = PROT_READ,
-	                                  [WRITABLE] = PROT_READ | PROT_WRITE};
+	static const int protections[] = {
+		[NO_ACCESS] = PROT_NONE, [READ_ONLY] = PROT_READ, [WRITABLE] = PROT_READ | PROT_WRITE};
 	unsigned page = some_page(worker, member, NO_ACCESS, WRITABLE);
 	enum page_state state = NO_ACCESS + below(worker, 3);
 
@@ -351,10 +356,12 @@ static bool step_trespass(struct worker *worker, struct member *member)
 	if (page == ISOLATION_PAGES)
 		return true;
 	write = write || member->pages[page].state == READ_ONLY;
-	if (call_guest(worker->crowd, member->fork, write ? POKE : PEEK, NUMBERS(page, 1), &result) < 0)
+	if (call_guest(worker->crowd, member->fork, write ? POKE : PEEK, NUMBERS(page, 1), &result) <
+	    0)
 		return wrong(worker, member, "trespass", 1, 0);
 	if (result.outcome != KVMSB_OUTCOME_FAULTED || result.fault.vector != VECTOR_PF)
-		return wrong(worker, member, "trespass: outcome", result.outcome, KVMSB_OUTCOME_FAULTED);
+		return wrong(worker, member, "trespass: outcome", result.outcome,
+		             KVMSB_OUTCOME_FAULTED);
 	if (result.fault.address != worker->crowd->page_addresses[page])
 		return wrong(worker, member, "trespass: address", result.fault.address,
 		             worker->crowd->page_addresses[page]);
@@ -386,8 +393,8 @@ static bool step_host_writes(struct worker *worker, struct member *member)
 	                            sizeof(words));
 	if (wanted == 0)
 		model->value = words[0];
-	return failed == wanted || wrong(worker, member, "memory_write", (uint64_t)failed,
-	                                 (uint64_t)wanted);
+	return failed == wanted ||
+	       wrong(worker, member, "memory_write", (uint64_t)failed, (uint64_t)wanted);
 }
 
 static bool step_host_reads(struct worker *worker, struct member *member)
@@ -412,14 +419,21 @@ static const struct {
 	bool (*function)(struct worker *worker, struct member *member);
 	unsigned weight;
 } steps[] = {
-	{"poke", step_poke, 16},         {"poke_word", step_poke_word, 10},
+	{"poke", step_poke, 16},
+	{"poke_word", step_poke_word, 10},
 	{"read_in", step_read_in, 10},
-	{"clock_in", step_clock_in, 3},  {"stat_in", step_stat_in, 3},
-	{"map", step_map, 8},            {"unmap", step_unmap, 6},
-	{"protect", step_protect, 9},    {"move", step_move, 6},
-	{"discard", step_discard, 4},    {"trespass", step_trespass, 8},
-	{"reset", step_reset, 8},        {"replace", step_replace, 5},
-	{"host writes", step_host_writes, 4}, {"host reads", step_host_reads, 2},
+	{"clock_in", step_clock_in, 3},
+	{"stat_in", step_stat_in, 3},
+	{"map", step_map, 8},
+	{"unmap", step_unmap, 6},
+	{"protect", step_protect, 9},
+	{"move", step_move, 6},
+	{"discard", step_discard, 4},
+	{"trespass", step_trespass, 8},
+	{"reset", step_reset, 8},
+	{"replace", step_replace, 5},
+	{"host writes", step_host_writes, 4},
+	{"host reads", step_host_reads, 2},
 };
 
 static size_t some_step(struct worker *worker)
@@ -498,8 +512,8 @@ static void crowd_setup(struct crowd *crowd, struct kvmsb *master, unsigned coun
 		model_reset(member);
 	}
 	for (unsigned page = 0; page < ISOLATION_PAGES; page++)
-		crowd->page_addresses[page] =
-			fixture_value(crowd->members[0].fork, "address_of", NUMBERS(page));
+		crowd->page_addresses[page] = fixture_value(crowd->members[0].fork, "address_of",
+		                                            NUMBERS(page));
 }
 
 static void crowd_teardown(struct crowd *crowd)
@@ -521,8 +535,8 @@ static void master_is_unchanged(struct crowd *crowd)
 	for (unsigned page = 0; page < ISOLATION_UNTOUCHED; page++) {
 		uint64_t words[512];
 
-		assert_int_equal(kvmsb_memory_read(crowd->master, crowd->page_addresses[page], words,
-		                                   sizeof(words)),
+		assert_int_equal(kvmsb_memory_read(crowd->master, crowd->page_addresses[page],
+		                                   words, sizeof(words)),
 		                 0);
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 			assert_int_equal(words[i], ISOLATION_INITIAL(page));
@@ -537,8 +551,9 @@ static void print_statistics(const struct crowd *crowd)
 {
 	struct kvmsb_statistics statistics = fixture_statistics(crowd->master);
 
-	print_message("%" PRIu64 " forks, %" PRIu64 " processors, %" PRIu64 " forced flushes, %" PRIu64
-	              " frame drops, %" PRIu64 " shadow drops, %" PRIu64 " MiB\n",
+	print_message("%" PRIu64 " forks, %" PRIu64 " processors, %" PRIu64
+	              " forced flushes, %" PRIu64 " frame drops, %" PRIu64 " shadow drops, %" PRIu64
+	              " MiB\n",
 	              statistics.machine_forks, statistics.machine_vcpus,
 	              statistics.machine_forced_flushes, statistics.machine_frame_drops,
 	              statistics.machine_shadow_drops, statistics.machine_memory >> 20);
@@ -551,7 +566,8 @@ static void run_crowd(enum kvmsb_entry entry, unsigned forks, uint64_t step_coun
 	pthread_t threads[THREADS];
 	struct worker last = {.crowd = &crowd, .number = THREADS, .step = "end"};
 
-	print_message("ISOLATION_SEED=%#" PRIx64 " ISOLATION_STEPS=%" PRIu64 " ISOLATION_FORKS=%u\n",
+	print_message("ISOLATION_SEED=%#" PRIx64 " ISOLATION_STEPS=%" PRIu64
+	              " ISOLATION_FORKS=%u\n",
 	              seed, step_count, forks);
 	crowd_setup(&crowd, isolation_master(entry), forks);
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -583,7 +599,8 @@ static void a_thousand_forks(void **unused)
 static void a_few_forks(void **unused)
 {
 	(void)unused;
-	run_crowd(KVMSB_ENTRY_AUTOMATIC, 3, setting("ISOLATION_STEPS", time_scale() > 1 ? 2000 : 6000),
+	run_crowd(KVMSB_ENTRY_AUTOMATIC, 3,
+	          setting("ISOLATION_STEPS", time_scale() > 1 ? 2000 : 6000),
 	          setting("ISOLATION_SEED", 0x5eed) + 100);
 }
 
@@ -690,9 +707,12 @@ static void what_is_taken_away_faults(void **unused)
 		uint64_t argument;
 		const char *access;
 	} rows[] = {
-		{"unmap", 0, "peek"},           {"unmap", 0, "poke"},
-		{"protect", PROT_NONE, "peek"}, {"protect", PROT_NONE, "poke"},
-		{"protect", PROT_READ, "poke"}, {"move", ISOLATION_SLOTS + 7, "peek"},
+		{"unmap", 0, "peek"},
+		{"unmap", 0, "poke"},
+		{"protect", PROT_NONE, "peek"},
+		{"protect", PROT_NONE, "poke"},
+		{"protect", PROT_READ, "poke"},
+		{"move", ISOLATION_SLOTS + 7, "peek"},
 		{"move", ISOLATION_SLOTS + 7, "poke"},
 	};
 	struct kvmsb *master = isolation_master(KVMSB_ENTRY_AUTOMATIC);
@@ -817,7 +837,7 @@ static void a_downgrade_forces_a_flush(void **unused)
 		const char *symbol;
 		uint64_t argument;
 	} rows[] = {
-		{"protect", PROT_READ}, {"unmap", 0},   {"map", 0},
+		{"protect", PROT_READ},        {"unmap", 0},   {"map", 0},
 		{"move", ISOLATION_SLOTS + 7}, {"discard", 0}, {"read_in", 0},
 	};
 	struct kvmsb *master = isolation_master(KVMSB_ENTRY_AUTOMATIC);

@@ -981,16 +981,16 @@ static uint64_t fail_read;
 static int read_errno;
 static bool short_reads;
 
-ssize_t __real_read(int descriptor, void *buffer, size_t length);
-ssize_t __wrap_read(int descriptor, void *buffer, size_t length);
+ssize_t __real_pread64(int descriptor, void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pread64(int descriptor, void *buffer, size_t length, off_t offset);
 
-ssize_t __wrap_read(int descriptor, void *buffer, size_t length)
+ssize_t __wrap_pread64(int descriptor, void *buffer, size_t length, off_t offset)
 {
 	if (fail_read > 0 && --fail_read == 0) {
 		errno = read_errno;
 		return read_errno == 0 ? 0 : -1;
 	}
-	return __real_read(descriptor, buffer, short_reads && length > 4099 ? 4099 : length);
+	return __real_pread64(descriptor, buffer, short_reads && length > 4099 ? 4099 : length, offset);
 }
 
 static int load_failing(const uint8_t *bytes, size_t size, enum step step, uint64_t n, bool *happened)

@@ -89,7 +89,8 @@ struct kvmsb_result fixture_call_within(struct kvmsb *sandbox, const char *symbo
 	call.timeout_ns = timeout_ns;
 	failed = kvmsb_vmcall(sandbox, &call, &result);
 	if (failed < 0)
-		fail_msg("kvmsb_vmcall(%s): %s: %s", symbol, strerror(-failed), kvmsb_detail(sandbox));
+		fail_msg("kvmsb_vmcall(%s): %s: %s", symbol, strerror(-failed),
+		         kvmsb_detail(sandbox));
 	return result;
 }
 
@@ -103,7 +104,8 @@ uint64_t fixture_value(struct kvmsb *sandbox, const char *symbol, struct numbers
 	struct kvmsb_result result = fixture_call(sandbox, symbol, numbers);
 
 	if (result.outcome != KVMSB_OUTCOME_RETURNED)
-		fail_msg("%s: %s: %s", symbol, fixture_describe(sandbox, &result), kvmsb_detail(sandbox));
+		fail_msg("%s: %s: %s", symbol, fixture_describe(sandbox, &result),
+		         kvmsb_detail(sandbox));
 	return result.value;
 }
 
