@@ -593,6 +593,22 @@ static void test_clocks(void **state)
 	assert_true(CALL(guest, SYS_times, 0) > 0);
 }
 
+/* Not the host's thread's: that would tell what others had computed on it. */
+static void test_processor_time_is_its_own(void **state)
+{
+	const int clocks[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+	struct fake_guest *guest = guest_of(state);
+	struct timespec *value = fake_pointer(guest, AT);
+
+	guest->process.started = time_now() - 1000000 * NANOSECONDS;
+	for (size_t i = 0; i < ARRAY_SIZE(clocks); i++) {
+		assert_int_equal(CALL(guest, SYS_clock_gettime, (uint64_t)clocks[i], AT), 0);
+		assert_in_range(value->tv_sec, 1000000, 1000060);
+	}
+	assert_int_equal(CALL(guest, SYS_getrusage, 0, AT), 0);
+	assert_in_range(value->tv_sec, 1000000, 1000060);
+}
+
 static void test_sleep_and_deadline(void **state)
 {
 	struct fake_guest *guest = guest_of(state);
@@ -934,6 +950,7 @@ int main(void)
 		TEST(test_prctl),
 		TEST(test_machine),
 		TEST(test_clocks),
+		TEST(test_processor_time_is_its_own),
 		TEST(test_sleep_and_deadline),
 		TEST(test_host_signal_does_not_end_a_sleep),
 		TEST(test_futex),

@@ -44,6 +44,13 @@ uint64_t guest_time_from_now(uint64_t nanoseconds)
 {
 	uint64_t end;
 
-	return checked_add(time_now(), nanoseconds, &end) ? min_u64(end, TIME_MAXIMUM)
-	                                                        : TIME_MAXIMUM;
+	return checked_add(time_now(), nanoseconds, &end) ? min_u64(end, TIME_MAXIMUM) : TIME_MAXIMUM;
+}
+
+struct timespec guest_time_used(const struct process *process)
+{
+	uint64_t used = time_now() - process->started;
+
+	return (struct timespec){.tv_sec = (time_t)(used / NANOSECONDS),
+	                         .tv_nsec = (long)(used % NANOSECONDS)};
 }

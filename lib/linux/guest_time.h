@@ -9,6 +9,7 @@
 #include "process.h"
 
 #include <stdint.h>
+#include <time.h>
 
 /* Both structs: seconds, then nanoseconds or microseconds, 64 bits each. */
 struct guest_time {
@@ -30,5 +31,11 @@ int guest_time_write(struct process *process, uint64_t address, int64_t units, u
 
 /* When a wait of this length that starts now ends. */
 uint64_t guest_time_from_now(uint64_t nanoseconds);
+
+/*
+ * What a process is told that it has used of the processor: the time since its
+ * program was loaded. The host's thread also ran others, whose time is theirs.
+ */
+struct timespec guest_time_used(const struct process *process);
 
 #endif

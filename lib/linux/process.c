@@ -5,6 +5,8 @@
  */
 #include "process.h"
 
+#include "../time_limit.h"
+
 #include "files.h"
 #include "mm.h"
 #include "signals.h"
@@ -26,7 +28,7 @@ int process_init(struct process *process, struct space *space, const struct proc
 {
 	int error;
 
-	*process = (struct process){.space = space, .config = config};
+	*process = (struct process){.space = space, .config = config, .started = time_now()};
 	set_attributes(&process->attributes, config->program);
 	error = mm_create(&process->mm);
 	if (!error)
@@ -58,7 +60,8 @@ static void release(struct process *process)
 
 int process_fork(struct process *process, const struct process *master, struct space *space)
 {
-	*process = (struct process){.space = space, .config = master->config};
+	*process = (struct process){
+		.space = space, .config = master->config, .started = master->started};
 	share(process, master);
 	return 0;
 }

@@ -64,7 +64,8 @@ struct process {
 	struct signals *signals; /* linux/signals.h */
 	struct process_attributes attributes;
 
-	uint64_t deadline;       /* CLOCK_MONOTONIC ns: the end of this run */
+	uint64_t started;        /* time_now() when the program was loaded, forks' as their master's */
+	uint64_t deadline;       /* time_now() at the end of this run */
 	enum process_end end;    /* set by a handler that ends the run */
 	int exit_status;
 	int exit_signal;

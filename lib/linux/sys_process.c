@@ -6,6 +6,7 @@
  */
 #include "deadline.h"
 #include "files.h"
+#include "guest_time.h"
 #include "handlers.h"
 #include "input_output.h"
 #include "mm.h"
@@ -319,7 +320,7 @@ int64_t sys_getrusage(struct process *process, const uint64_t arguments[6])
 
 	if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD)
 		return -EINVAL;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	used = guest_time_used(process);
 	if (who != RUSAGE_CHILDREN)
 		usage.ru_utime = (struct timeval){used.tv_sec, used.tv_nsec / 1000};
 	return guest_write(process, arguments[1], &usage, sizeof(usage));

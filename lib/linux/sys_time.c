@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Clocks and sleeping: man 2 clock_gettime, gettimeofday, time, nanosleep. The
- * clocks are the host's; processor time is that of the host's thread that runs
- * the guest. Nothing sleeps past the end of the run.
+ * clocks are the host's; processor time is the time since the program was
+ * loaded, for the host's thread counts what it did for others. Nothing sleeps
+ * past the end of the run.
  */
 #include "deadline.h"
 #include "guest_time.h"
@@ -38,13 +39,23 @@ static int find_clock(uint64_t number, clockid_t *clock)
 	}
 }
 
+static int read_clock(const struct process *process, clockid_t clock, struct timespec *now)
+{
+	if (clock == CLOCK_THREAD_CPUTIME_ID) {
+		*now = guest_time_used(process);
+		return 0;
+	}
+	return clock_gettime(clock, now) ? -errno : 0;
+}
+
 static int64_t give_clock(struct process *process, clockid_t clock, uint64_t address, int64_t units)
 {
 	struct timespec now;
 	struct guest_time time;
+	int error = read_clock(process, clock, &now);
 
-	if (clock_gettime(clock, &now))
-		return -errno;
+	if (error)
+		return error;
 	time = (struct guest_time){now.tv_sec, now.tv_nsec / (GUEST_TIMESPEC / units)};
 	return guest_write(process, address, &time, sizeof(time));
 }
@@ -103,7 +114,7 @@ int64_t sys_times(struct process *process, const uint64_t arguments[6])
 	int64_t times[4] = {0};
 	int error = 0;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	used = guest_time_used(process);
 	times[0] = used.tv_sec * 100 + used.tv_nsec / (long)tick;
 	if (arguments[0])
 		error = guest_write(process, arguments[0], times, sizeof(times));
@@ -124,13 +135,15 @@ int64_t sys_nanosleep(struct process *process, const uint64_t arguments[6])
 }
 
 /* How long from now until `time` on a clock. */
-static int until(clockid_t clock, uint64_t time, uint64_t *nanoseconds)
+static int until(const struct process *process, clockid_t clock, uint64_t time,
+                 uint64_t *nanoseconds)
 {
 	struct timespec now;
 	uint64_t is;
+	int error = read_clock(process, clock, &now);
 
-	if (clock_gettime(clock, &now))
-		return -errno;
+	if (error)
+		return error;
 	is = (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
 	*nanoseconds = time > is ? time - is : 0;
 	return 0;
@@ -166,6 +179,6 @@ int64_t sys_clock_nanosleep(struct process *process, const uint64_t arguments[6]
 	if (!error)
 		error = guest_time_read(process, arguments[2], GUEST_TIMESPEC, &nanoseconds);
 	if (!error && ((uint32_t)arguments[1] & TIMER_ABSTIME))
-		error = until(clock, nanoseconds, &nanoseconds);
+		error = until(process, clock, nanoseconds, &nanoseconds);
 	return error ? error : deadline_sleep(process, guest_time_from_now(nanoseconds));
 }
