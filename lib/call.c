@@ -124,8 +124,8 @@ static int place_argument(struct kvmsb *sandbox, struct call_stack *stack,
 }
 
 /* What the guest has taken away from under its own results is zeros. */
-static void fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *arguments, size_t count,
-                            const uint64_t *values)
+static void fetch_arguments(struct kvmsb *sandbox, const struct kvmsb_argument *arguments,
+                            size_t count, const uint64_t *values)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct kvmsb_argument *argument = &arguments[i];
@@ -210,8 +210,7 @@ static int call_function(struct kvmsb *sandbox, uint64_t function,
 	begin(sandbox, function, values, stack.next);
 	sandbox->in_call = true;
 	failed = sandbox_run(sandbox,
-	                     timeout_ns != 0 ? timeout_ns
-	                                     : sandbox->program->options.call_timeout_ns,
+	                     timeout_ns != 0 ? timeout_ns : sandbox->program->options.call_timeout_ns,
 	                     result);
 	sandbox->in_call = false;
 	if (failed == 0 && (result->outcome == KVMSB_OUTCOME_RETURNED ||
@@ -243,7 +242,8 @@ static int check_call(struct kvmsb *sandbox, const struct kvmsb_call *theirs, st
 
 static int check_result(struct kvmsb *sandbox, const struct kvmsb_result *result)
 {
-	return sized_check_out(result) < 0 ? sandbox_fail(sandbox, -EINVAL, "result.size is not set") : 0;
+	return sized_check_out(result) < 0 ? sandbox_fail(sandbox, -EINVAL, "result.size is not set")
+	                                   : 0;
 }
 
 int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct kvmsb_result *result)
@@ -278,7 +278,8 @@ static int begin_request(struct kvmsb *sandbox, const struct kvmsb_http_request 
 	if (request->url == NULL || (request->field_count > 0 && request->fields == NULL))
 		return sandbox_fail(sandbox, -EINVAL, "request: no url, or no fields");
 	if (sandbox->hypercalls.entries[HTTP_ENTRY_GET] == 0)
-		return sandbox_fail(sandbox, -EOPNOTSUPP, "the program registered no handler for GET");
+		return sandbox_fail(sandbox, -EOPNOTSUPP,
+		                    "the program registered no handler for GET");
 	if (request->argument == NULL)
 		request->argument = "";
 	result = hypercalls_begin(&sandbox->hypercalls, request);

@@ -9,7 +9,12 @@
 
 #define BIT(n) (UINT32_C(1) << (n))
 
-enum cpuid_register { EAX, EBX, ECX, EDX };
+enum cpuid_register {
+	EAX,
+	EBX,
+	ECX,
+	EDX
+};
 
 /* Features that are taken away: leaf, subleaf, register, bits. */
 static const struct {
@@ -18,31 +23,43 @@ static const struct {
 	uint32_t bits;
 } hidden_features[] = {
 	/* DTES64, MONITOR, DS-CPL, VMX, SMX, EIST, TM2, PDCM, PCID, DCA, x2APIC, TSC deadline */
-	{1, 0, ECX, BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(15) | BIT(17) |
-	                    BIT(18) | BIT(21) | BIT(24)},
+	{1, 0, ECX,
+         BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(15) | BIT(17) |
+                 BIT(18) | BIT(21) | BIT(24)},
 	/* MCE, APIC, MTRR, MCA, DS, ACPI, HTT, TM */
 	{1, 0, EDX, BIT(7) | BIT(9) | BIT(12) | BIT(14) | BIT(21) | BIT(22) | BIT(28) | BIT(29)},
 	/* HLE, INVPCID, RTM, RDT-M, MPX, RDT-A, processor trace */
 	{7, 0, EBX, BIT(4) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | BIT(15) | BIT(25)},
 	/* PKU, OSPKE, WAITPKG, shadow stacks, key locker, bus lock, ENQCMD, SGX LC, PKS */
-	{7, 0, ECX, BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(23) | BIT(24) | BIT(29) | BIT(30) | BIT(31)},
+	{7, 0, ECX,
+         BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(23) | BIT(24) | BIT(29) | BIT(30) | BIT(31)},
 	/* UINTR, TSXLDTRK, PCONFIG, LBR, indirect branch tracking, AMX */
-	{7, 0, EDX, BIT(5) | BIT(11) | BIT(13) | BIT(16) | BIT(18) | BIT(19) | BIT(20) | BIT(22) |
-	                    BIT(24) | BIT(25)},
+	{7, 0, EDX,
+         BIT(5) | BIT(11) | BIT(13) | BIT(16) | BIT(18) | BIT(19) | BIT(20) | BIT(22) | BIT(24) |
+                 BIT(25)},
 	/* XSAVES and XFD: supervisor state is not handed over */
 	{0xd, 1, EAX, BIT(3) | BIT(4)},
 	/* SVM, extended APIC space, IBS, SKINIT, watchdog, LWP, topology, counters, MWAITX */
-	{0x80000001, 0, ECX, BIT(2) | BIT(3) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(22) |
-	                             BIT(23) | BIT(24) | BIT(26) | BIT(28) | BIT(29)},
+	{0x80000001, 0, ECX,
+         BIT(2) | BIT(3) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(22) | BIT(23) | BIT(24) |
+                 BIT(26) | BIT(28) | BIT(29)},
 };
 
 /* Leaves that are emptied: monitor, thermal, counters, KVM's own, SVM, IBS, LWP. */
 static const struct {
 	uint32_t first, last;
 } hidden_leaves[] = {
-	{0x5, 0x6},           {0x9, 0xa},           {0xf, 0x10},          {0x12, 0x12},
-	{0x14, 0x14},         {0x17, 0x1e},         {0x20, 0x23},         {0x40000000, 0x4fffffff},
-	{0x8000000a, 0x8000000a}, {0x8000001b, 0x8000001c}, {0x8000001f, 0x8000001f},
+	{0x5, 0x6},
+	{0x9, 0xa},
+	{0xf, 0x10},
+	{0x12, 0x12},
+	{0x14, 0x14},
+	{0x17, 0x1e},
+	{0x20, 0x23},
+	{0x40000000, 0x4fffffff},
+	{0x8000000a, 0x8000000a},
+	{0x8000001b, 0x8000001c},
+	{0x8000001f, 0x8000001f},
 };
 
 /* x87, SSE, AVX, AVX-512: what XRSTOR in the entry trampoline hands over. */
@@ -97,8 +114,8 @@ static void hide_identity(struct kvm_cpuid_entry2 *entry)
 static void hide(struct kvm_cpuid2 *cpuid)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(hidden_features); i++) {
-		struct kvm_cpuid_entry2 *entry =
-			find(cpuid, hidden_features[i].leaf, hidden_features[i].subleaf);
+		struct kvm_cpuid_entry2 *entry = find(cpuid, hidden_features[i].leaf,
+		                                      hidden_features[i].subleaf);
 
 		if (entry != NULL)
 			*register_of(entry, hidden_features[i].reg) &= ~hidden_features[i].bits;
@@ -148,5 +165,6 @@ void cpuid_filter(struct kvm_cpuid2 *cpuid, struct cpuid_features *features)
 	features->xcr0 = limit_state(cpuid);
 	features->physical_bits = sizes != NULL ? sizes->eax & 0xff : 36;
 	features->cr4 = (has(cpuid, 7, EBX, 0) ? CR4_FSGSBASE : 0) |
-	                (has(cpuid, 7, EBX, 7) ? CR4_SMEP : 0) | (has(cpuid, 7, ECX, 2) ? CR4_UMIP : 0);
+	                (has(cpuid, 7, EBX, 7) ? CR4_SMEP : 0) |
+	                (has(cpuid, 7, ECX, 2) ? CR4_UMIP : 0);
 }

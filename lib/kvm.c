@@ -53,9 +53,10 @@ static int open_failed(int code, struct kvmsb_error *error)
 
 	if (code == -ENOENT || code == -ENXIO || code == -ENODEV)
 		advice = "this kernel offers no KVM here: load kvm_intel or kvm_amd, "
-		         "or enable virtualisation in the firmware or the cloud's machine type";
+			 "or enable virtualisation in the firmware or the cloud's machine type";
 	else if (code == -EACCES || code == -EPERM)
-		advice = "the user needs read and write permission: join the group that owns it (kvm)";
+		advice = "the user needs read and write permission: join the group that owns it "
+		         "(kvm)";
 	else if (code == -EMFILE || code == -ENFILE)
 		advice = "too many open files";
 	return error_set(error, code, "cannot open /dev/kvm: %s; %s", strerror(-code), advice);
@@ -108,9 +109,9 @@ static int deny_msrs(int vm)
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_DENY,
 		.ranges[0] = {.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-		              .nmsrs = 1,
-		              .base = 0,
-		              .bitmap = &none},
+	                      .nmsrs = 1,
+	                      .base = 0,
+	                      .bitmap = &none},
 	};
 
 	return call(vm, KVM_X86_SET_MSR_FILTER, &filter);
@@ -147,8 +148,8 @@ int kvm_supported_cpuid(int kvm, struct kvm_cpuid2 **cpuid)
 {
 	/* KVM answers E2BIG until the table is large enough. */
 	for (uint32_t entries = 128; entries <= 4096; entries *= 2) {
-		struct kvm_cpuid2 *table =
-			calloc(1, sizeof(*table) + entries * sizeof(table->entries[0]));
+		struct kvm_cpuid2 *table = calloc(1, sizeof(*table) +
+		                                             entries * sizeof(table->entries[0]));
 		int result;
 
 		if (table == NULL)
@@ -212,8 +213,8 @@ int kvm_vcpu_set_xcr0(int vcpu, uint64_t xcr0)
 
 int kvm_vcpu_set_msrs(int vcpu, const struct kvm_msr_entry *entries, uint32_t count)
 {
-	_Alignas(struct kvm_msrs) uint8_t
-		argument[sizeof(struct kvm_msrs) + KVM_MSRS_MAXIMUM * sizeof(*entries)] = {0};
+	_Alignas(struct kvm_msrs)
+		uint8_t argument[sizeof(struct kvm_msrs) + KVM_MSRS_MAXIMUM * sizeof(*entries)] = {0};
 	int set;
 
 	if (count > KVM_MSRS_MAXIMUM)

@@ -72,8 +72,8 @@ static int map_kernel_pages(struct machine *machine, uint64_t va, unsigned count
 		int result = memory_frame_allocate(&machine->memory, 0, &frame);
 
 		if (result == 0)
-			result = pagetable_map(&machine->kernel_table, gva(va + i * PAGE_SIZE), frame,
-			                       PAGE_SIZE, flags);
+			result = pagetable_map(&machine->kernel_table, gva(va + i * PAGE_SIZE),
+			                       frame, PAGE_SIZE, flags);
 		if (result < 0)
 			return result;
 		if (i == 0)
@@ -127,7 +127,8 @@ static int build_kernel(struct machine *machine)
 
 static int make_alive_page(struct machine *machine)
 {
-	uint32_t *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	                      -1, 0);
 
 	if (page == MAP_FAILED)
 		return -errno;
@@ -163,7 +164,8 @@ static int open_vm(struct machine *machine, struct kvmsb_error *error)
 	return machine->vm < 0 ? machine->vm : 0;
 }
 
-static int build(struct machine *machine, const struct machine_limits *limits, struct kvmsb_error *error)
+static int build(struct machine *machine, const struct machine_limits *limits,
+                 struct kvmsb_error *error)
 {
 	int result = probe_host(&machine->host, error);
 
@@ -182,10 +184,13 @@ static int build(struct machine *machine, const struct machine_limits *limits, s
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
 	machine->memory.shadow = machine->host->shadow_paging;
 	result = build_kernel(machine);
-	return result < 0 ? error_set(error, result, "the guest's kernel pages: %s", strerror(-result)) : 0;
+	return result < 0
+	               ? error_set(error, result, "the guest's kernel pages: %s", strerror(-result))
+	               : 0;
 }
 
-int machine_create(struct machine **out, const struct machine_limits *limits, struct kvmsb_error *error)
+int machine_create(struct machine **out, const struct machine_limits *limits,
+                   struct kvmsb_error *error)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 	int result;
@@ -357,7 +362,8 @@ int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, 
 	pthread_mutex_lock(&machine->lock);
 	result = find_vcpu(machine, context, vcpu);
 	while (result == 0 && *vcpu == NULL && !timed_out) {
-		timed_out = pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) == ETIMEDOUT;
+		timed_out = pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) ==
+		            ETIMEDOUT;
 		result = find_vcpu(machine, context, vcpu);
 	}
 	if (result == 0)

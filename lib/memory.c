@@ -23,7 +23,8 @@
 
 static void *reserve(uint64_t bytes)
 {
-	void *address = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *address = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	                     -1, 0);
 
 	return address == MAP_FAILED ? NULL : address;
 }
@@ -37,7 +38,8 @@ static int commit(void *start, uint64_t from, uint64_t to)
 		return -ENOMEM;
 	if (first == end)
 		return 0;
-	return mprotect((uint8_t *)start + first, end - first, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
+	return mprotect((uint8_t *)start + first, end - first, PROT_READ | PROT_WRITE) < 0 ? -errno
+	                                                                                   : 0;
 }
 
 static void unreserve(void *address, uint64_t bytes)

@@ -118,7 +118,8 @@ static int build_tables(struct probe *probe)
 
 	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(mappings); i++)
 		result = pagetable_map(&probe->table, gva(mappings[i].va),
-		                       gpa(mappings[i].page * PAGE_SIZE), PAGE_SIZE, mappings[i].flags);
+		                       gpa(mappings[i].page * PAGE_SIZE), PAGE_SIZE,
+		                       mappings[i].flags);
 	return result;
 }
 
@@ -220,7 +221,8 @@ static int run(struct probe *probe, uint64_t offset, uint64_t cr3)
 	struct kvm_sync_regs *sync = &probe->run->s.regs;
 	int result;
 
-	sync->regs = (struct kvm_regs){.rip = PROBE_TEXT + offset, .rflags = RFLAGS_FIXED | RFLAGS_IF,
+	sync->regs = (struct kvm_regs){.rip = PROBE_TEXT + offset,
+	                               .rflags = RFLAGS_FIXED | RFLAGS_IF,
 	                               .rdi = PROBE_DATA,
 	                               .rsi = probe->selector};
 	sync->sregs = probe->sregs;
@@ -282,7 +284,8 @@ static int probe_syscall(struct probe *probe, struct host_behaviour *found)
 		return port;
 	found->syscall_enters_ring0 = port == PORT_SYSCALL_RING0;
 	found->syscall_faults = port == PORT_EXCEPTION &&
-	                        probe->run->s.regs.sregs.cr2 == LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL;
+	                        probe->run->s.regs.sregs.cr2 ==
+	                                LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL;
 	if (found->syscall_enters_ring0)
 		return 0;
 	port = set_lstar(probe, LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_SYSCALL);

@@ -52,7 +52,8 @@ static int check_range(const char *name, uint64_t value, uint64_t least, uint64_
 	if (value >= least && value <= most)
 		return 0;
 	return error_set(error, -EINVAL, "options.%s: %llu is not in %llu..%llu", name,
-	                 (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
+	                 (unsigned long long)value, (unsigned long long)least,
+	                 (unsigned long long)most);
 }
 
 /* One that can be blocked, and that neither libc nor the processor sends. */
@@ -90,7 +91,8 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 			return result;
 	}
 	if (!signal_is_usable(options->timeout_signal))
-		return error_set(error, -EINVAL, "options.timeout_signal: %d cannot be blocked or is libc's",
+		return error_set(error, -EINVAL,
+		                 "options.timeout_signal: %d cannot be blocked or is libc's",
 		                 options->timeout_signal);
 	if (options->image == NULL && options->path == NULL)
 		return error_set(error, -EINVAL, "options: neither path nor image is given");
@@ -154,7 +156,8 @@ static int read_file(struct program *program, struct kvmsb_error *error)
 static int copy_image(struct program *program, struct kvmsb_error *error)
 {
 	if (program->options.image_size == 0 || program->options.image_size > PROGRAM_SIZE_MAXIMUM)
-		return error_set(error, -ENOEXEC, "options.image_size: %zu bytes is no size for a program",
+		return error_set(error, -ENOEXEC,
+		                 "options.image_size: %zu bytes is no size for a program",
 		                 program->options.image_size);
 	program->bytes = malloc(program->options.image_size);
 	if (program->bytes == NULL)
@@ -213,7 +216,8 @@ int program_create(struct program **out, const struct kvmsb_options *options,
 	                       SIZE_THROUGH(struct kvmsb_options, trace_user), options);
 	if (result < 0)
 		error_set(error, result, "options.size: %s",
-		          result == -E2BIG ? "a newer library is needed for what is set" : "too small");
+		          result == -E2BIG ? "a newer library is needed for what is set"
+		                           : "too small");
 	else
 		result = build(program, error);
 	if (result < 0) {

@@ -92,7 +92,8 @@ static bool route_syscall(struct kvmsb *sandbox, struct kvmsb_result *result)
 	uint64_t number = sandbox->context.registers.rax;
 
 	if (number >= HYPERCALL_FIRST && number <= HYPERCALL_LAST)
-		return run_hypercall(sandbox, (uint32_t)number, sandbox->context.registers.r10, result);
+		return run_hypercall(sandbox, (uint32_t)number, sandbox->context.registers.r10,
+		                     result);
 	return run_system_call(sandbox, result);
 }
 
@@ -177,8 +178,8 @@ static bool route_stray(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 	const struct vcpu_exit refused = {.vector = VECTOR_GP, .address = exit->address};
 
 	snprintf(sandbox->detail, sizeof(sandbox->detail),
-	         "input or output that no guest may do (KVM exit %u, address %#llx)", exit->kvm_reason,
-	         (unsigned long long)exit->address);
+	         "input or output that no guest may do (KVM exit %u, address %#llx)",
+	         exit->kvm_reason, (unsigned long long)exit->address);
 	return end_fault(result, &refused, sandbox->context.registers.rip);
 }
 
@@ -186,8 +187,8 @@ static bool route_failure(struct kvmsb *sandbox, const struct vcpu_exit *exit,
                           struct kvmsb_result *result)
 {
 	snprintf(sandbox->detail, sizeof(sandbox->detail),
-	         "KVM could not go on: exit %u, detail %#x, at %#llx", exit->kvm_reason, exit->kvm_detail,
-	         (unsigned long long)sandbox->context.registers.rip);
+	         "KVM could not go on: exit %u, detail %#x, at %#llx", exit->kvm_reason,
+	         exit->kvm_detail, (unsigned long long)sandbox->context.registers.rip);
 	result->fault.rip = sandbox->context.registers.rip;
 	return end(result, KVMSB_OUTCOME_INTERNAL);
 }
@@ -232,10 +233,11 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		space_enter(sandbox->space);
 		sandbox->context.root = sandbox->space->table.root;
 		sandbox->context.generation = space_generation(sandbox->space);
-		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline, &exit,
-		                  &result->kvm_runs);
+		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,
+		                  &exit, &result->kvm_runs);
 		if (failed < 0)
-			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s", strerror(-failed));
+			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
+			                    strerror(-failed));
 		if (route(sandbox, &exit, result))
 			return 0;
 		if (sandbox->doomed)
@@ -307,9 +309,8 @@ static uint64_t deadline_after(uint64_t timeout_ns)
 {
 	uint64_t deadline;
 
-	return checked_add(time_now(), timeout_ns, &deadline) && deadline < INT64_MAX
-	               ? deadline
-	               : INT64_MAX;
+	return checked_add(time_now(), timeout_ns, &deadline) && deadline < INT64_MAX ? deadline
+	                                                                              : INT64_MAX;
 }
 
 int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result *result)
@@ -322,8 +323,8 @@ int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result 
 	sandbox->process.end = PROCESS_RUNS;
 	sandbox->process.deadline = deadline_after(timeout_ns);
 	sandbox->host_error = 0;
-	failed = machine_vcpu_acquire(sandbox->machine, &sandbox->context, sandbox->process.deadline,
-	                              &sandbox->vcpu);
+	failed = machine_vcpu_acquire(sandbox->machine, &sandbox->context,
+	                              sandbox->process.deadline, &sandbox->vcpu);
 	if (failed < 0)
 		return sandbox_fail(sandbox, failed, "no virtual processor: %s", strerror(-failed));
 	sandbox->running = true;

@@ -313,7 +313,7 @@ int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *t
 		.machine_shadow_drops = machine->statistics.shadow_drops,
 		.machine_frame_drops = machine->statistics.frame_drops,
 		.machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
-		                  << PAGE_SHIFT,
+	                          << PAGE_SHIFT,
 	};
 	return sized_copy_out(theirs, &own, sizeof(own));
 }
@@ -332,8 +332,8 @@ static void describe_place(const struct kvmsb *sandbox, uint64_t rip, char *text
 		snprintf(text, length, " at %#llx", (unsigned long long)rip);
 }
 
-static void describe_fault(const struct kvmsb *sandbox, const struct kvmsb_result *result, char *text,
-                           size_t length)
+static void describe_fault(const struct kvmsb *sandbox, const struct kvmsb_result *result,
+                           char *text, size_t length)
 {
 	const struct kvmsb_fault *fault = &result->fault;
 	const char *access = (fault->error_code & FAULT_FETCH) != 0   ? "executing"
@@ -346,8 +346,8 @@ static void describe_fault(const struct kvmsb *sandbox, const struct kvmsb_resul
 		snprintf(text, length, "page fault (vector 14, error code %#x) %s %#llx%s",
 		         fault->error_code, access, (unsigned long long)fault->address, place);
 	else
-		snprintf(text, length, "%s (vector %u, error code %#x)%s", kvmsb_vector_name(fault->vector),
-		         fault->vector, fault->error_code, place);
+		snprintf(text, length, "%s (vector %u, error code %#x)%s",
+		         kvmsb_vector_name(fault->vector), fault->vector, fault->error_code, place);
 }
 
 size_t kvmsb_describe(const struct kvmsb *sandbox, const struct kvmsb_result *theirs, char *text,
@@ -362,10 +362,12 @@ size_t kvmsb_describe(const struct kvmsb *sandbox, const struct kvmsb_result *th
 		return (size_t)snprintf(text, length, "%s", place);
 	case KVMSB_OUTCOME_EXITED:
 		if (theirs->exit_signal != 0)
-			return (size_t)snprintf(text, length, "killed by signal %d", theirs->exit_signal);
+			return (size_t)snprintf(text, length, "killed by signal %d",
+			                        theirs->exit_signal);
 		return (size_t)snprintf(text, length, "exited with status %d", theirs->exit_status);
 	case KVMSB_OUTCOME_RETURNED:
-		return (size_t)snprintf(text, length, "returned %#llx", (unsigned long long)theirs->value);
+		return (size_t)snprintf(text, length, "returned %#llx",
+		                        (unsigned long long)theirs->value);
 	case KVMSB_OUTCOME_TIMED_OUT:
 	case KVMSB_OUTCOME_OUT_OF_MEMORY:
 	case KVMSB_OUTCOME_DENIED:

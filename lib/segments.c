@@ -92,14 +92,28 @@ static struct kvm_segment null_segment(void)
 void segments_set_user(struct kvm_sregs *sregs, uint64_t tss_address, unsigned tss_type,
                        uint64_t cr4_extra)
 {
-	sregs->cs = (struct kvm_segment){.limit = UINT32_MAX, .selector = SELECTOR_USER_CODE, .type = 11,
-	                                 .present = 1, .dpl = 3, .s = 1, .l = 1, .g = 1};
-	sregs->ss = (struct kvm_segment){.limit = UINT32_MAX, .selector = SELECTOR_USER_DATA, .type = 3,
-	                                 .present = 1, .dpl = 3, .s = 1, .db = 1, .g = 1};
+	sregs->cs = (struct kvm_segment){.limit = UINT32_MAX,
+	                                 .selector = SELECTOR_USER_CODE,
+	                                 .type = 11,
+	                                 .present = 1,
+	                                 .dpl = 3,
+	                                 .s = 1,
+	                                 .l = 1,
+	                                 .g = 1};
+	sregs->ss = (struct kvm_segment){.limit = UINT32_MAX,
+	                                 .selector = SELECTOR_USER_DATA,
+	                                 .type = 3,
+	                                 .present = 1,
+	                                 .dpl = 3,
+	                                 .s = 1,
+	                                 .db = 1,
+	                                 .g = 1};
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ldt = null_segment();
 	sregs->ldt.type = 2;
-	sregs->tr = (struct kvm_segment){.base = tss_address, .limit = sizeof(struct task_state) - 1,
-	                                 .selector = SELECTOR_TSS, .type = (uint8_t)tss_type,
+	sregs->tr = (struct kvm_segment){.base = tss_address,
+	                                 .limit = sizeof(struct task_state) - 1,
+	                                 .selector = SELECTOR_TSS,
+	                                 .type = (uint8_t)tss_type,
 	                                 .present = 1};
 	sregs->gdt.base = LAYOUT_KERNEL_GDT;
 	sregs->gdt.limit = GDT_ENTRIES * 8 - 1;
@@ -118,7 +132,8 @@ void segments_set_msrs(struct kvm_msr_entry entries[SEGMENTS_MSR_COUNT], uint64_
 	/* SYSRET: CS from STAR's bits 63:48 plus 16, SS plus 8. SYSCALL: CS from bits 47:32. */
 	const struct kvm_msr_entry values[SEGMENTS_MSR_COUNT] = {
 		{.index = MSR_STAR,
-		 .data = (uint64_t)(SELECTOR_USER_DATA - 8) << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32},
+	         .data = (uint64_t)(SELECTOR_USER_DATA - 8) << 48 | (uint64_t)SELECTOR_KERNEL_CODE
+	                                                                    << 32},
 		{.index = MSR_LSTAR, .data = lstar},
 		{.index = MSR_CSTAR, .data = lstar},
 		{.index = MSR_SFMASK, .data = flag_mask},

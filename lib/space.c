@@ -100,7 +100,8 @@ static struct frame *frame_at(const struct space *space, uint32_t number)
 
 static uint32_t number_of(const struct space *space, gpa_t frame)
 {
-	return (uint32_t)(memory_frame(&space->machine->memory, frame) - space->machine->memory.frames);
+	return (uint32_t)(memory_frame(&space->machine->memory, frame) -
+	                  space->machine->memory.frames);
 }
 
 static gpa_t address_of(const struct space *space, uint32_t number)
@@ -165,8 +166,7 @@ static void leave_finish(struct leaving_frames *leaving)
 static void leave(struct leaving_frames *leaving, gpa_t frame)
 {
 	unlink_frame(leaving->space, frame);
-	if (leaving->count > 0 &&
-	    frame.value == leaving->first.value + leaving->count * PAGE_SIZE) {
+	if (leaving->count > 0 && frame.value == leaving->first.value + leaving->count * PAGE_SIZE) {
 		leaving->count++;
 		return;
 	}
@@ -241,8 +241,9 @@ int space_create(struct space **out, struct machine *machine, uint64_t page_limi
 		return -ENOMEM;
 	result = pagetable_create(&space->table, ops_of(machine), space);
 	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(windows); i++)
-		result = pagetable_set_root_entry(&space->table, windows[i],
-		                                  pagetable_root_entry(&machine->kernel_table, windows[i]));
+		result = pagetable_set_root_entry(
+			&space->table, windows[i],
+			pagetable_root_entry(&machine->kernel_table, windows[i]));
 	if (result < 0) {
 		space_destroy(space);
 		return result;
@@ -557,12 +558,14 @@ static void leaf_protected(void *context, gva_t va, const struct mapping *before
                            const struct mapping *after)
 {
 	struct edit *edit = context;
-	uint32_t lost = before->flags & ~after->flags & (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
+	uint32_t lost = before->flags & ~after->flags &
+	                (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
 
 	(void)va;
 	edit->space->rebuild = true;
 	if (lost != 0)
-		invalidation_note(&edit->invalidation, before->frame, !owns(edit->space, before->frame));
+		invalidation_note(&edit->invalidation, before->frame,
+		                  !owns(edit->space, before->frame));
 }
 
 int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
@@ -571,8 +574,8 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	int result;
 
 	invalidation_begin(&edit.invalidation, space->machine);
-	result = pagetable_protect(&space->table, va, length, leaf_flags(protection), leaf_protected,
-	                           &edit);
+	result = pagetable_protect(&space->table, va, length, leaf_flags(protection),
+	                           leaf_protected, &edit);
 	finish_edit(space, &edit.invalidation);
 	return result;
 }
@@ -608,11 +611,13 @@ static void move_page(struct edit *edit, gva_t from, gva_t to)
 /* Makes the paths of all mapped pages private, where they are and where they go. */
 static int own_paths(struct space *space, gva_t from, gva_t to, uint64_t length)
 {
-	for (uint64_t page = from.value; next_page(space, &page, from.value + length); page += PAGE_SIZE) {
+	for (uint64_t page = from.value; next_page(space, &page, from.value + length);
+	     page += PAGE_SIZE) {
 		int result = pagetable_own_path(&space->table, gva(page));
 
 		if (result == 0)
-			result = pagetable_own_path(&space->table, gva(to.value + (page - from.value)));
+			result = pagetable_own_path(&space->table,
+			                            gva(to.value + (page - from.value)));
 		if (result < 0)
 			return result;
 	}
@@ -632,7 +637,8 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 		return result;
 	space->rebuild = true;
 	invalidation_begin(&edit.invalidation, space->machine);
-	for (uint64_t page = from.value; next_page(space, &page, from.value + length); page += PAGE_SIZE)
+	for (uint64_t page = from.value; next_page(space, &page, from.value + length);
+	     page += PAGE_SIZE)
 		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
 	finish_edit(space, &edit.invalidation);
 	return 0;

@@ -21,7 +21,14 @@
 #define SYNCED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
 
 /* Words of an exception's frame, from the end of the stack: SDM 3A figure 6-9. */
-enum frame_word { FRAME_SS = 1, FRAME_RSP, FRAME_RFLAGS, FRAME_CS, FRAME_RIP, FRAME_ERROR_CODE };
+enum frame_word {
+	FRAME_SS = 1,
+	FRAME_RSP,
+	FRAME_RFLAGS,
+	FRAME_CS,
+	FRAME_RIP,
+	FRAME_ERROR_CODE
+};
 
 /* Exits that a vCPU may still make while it is drained; a store across two pages makes one. */
 #define DRAIN_LIMIT 16
@@ -86,7 +93,8 @@ static int configure_first(struct vcpu *vcpu)
 		result = kvm_vcpu_get_sregs(vcpu->fd, &vcpu->user_sregs);
 	if (result < 0)
 		return result;
-	segments_set_user(&vcpu->user_sregs, tss, machine->host->tss_type, machine->host->features.cr4);
+	segments_set_user(&vcpu->user_sregs, tss, machine->host->tss_type,
+	                  machine->host->features.cr4);
 	vcpu->user_sregs.cr3 = machine->kernel_table.root.value;
 	result = configure(vcpu);
 	if (result < 0)
@@ -107,7 +115,8 @@ int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index)
 	                      .fd = -1,
 	                      .time_limit.signal = machine->timeout_signal};
 	segments_write_tss(pages,
-	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE + 2 * PAGE_SIZE,
+	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
+	                           2 * PAGE_SIZE,
 	                   machine->entry != KVMSB_ENTRY_EXCEPTION);
 	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
 	result = kvm_vcpu_map_size(machine->kvm, &vcpu->run_size);
@@ -287,10 +296,22 @@ static uint64_t choose_cr3(struct vcpu *vcpu, const struct vcpu_context *context
 static void load_general(struct kvm_regs *to, const struct kvmsb_registers *from)
 {
 	*to = (struct kvm_regs){
-		.rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx,
-		.rsi = from->rsi, .rdi = from->rdi, .rsp = from->rsp, .rbp = from->rbp,
-		.r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
-		.r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
+		.rax = from->rax,
+		.rbx = from->rbx,
+		.rcx = from->rcx,
+		.rdx = from->rdx,
+		.rsi = from->rsi,
+		.rdi = from->rdi,
+		.rsp = from->rsp,
+		.rbp = from->rbp,
+		.r8 = from->r8,
+		.r9 = from->r9,
+		.r10 = from->r10,
+		.r11 = from->r11,
+		.r12 = from->r12,
+		.r13 = from->r13,
+		.r14 = from->r14,
+		.r15 = from->r15,
 		.rip = from->rip,
 		.rflags = (from->rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF,
 	};
@@ -299,11 +320,24 @@ static void load_general(struct kvm_regs *to, const struct kvmsb_registers *from
 static void store_general(struct kvmsb_registers *to, const struct kvm_regs *from)
 {
 	*to = (struct kvmsb_registers){
-		.rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx,
-		.rsi = from->rsi, .rdi = from->rdi, .rsp = from->rsp, .rbp = from->rbp,
-		.r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
-		.r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
-		.rip = from->rip, .rflags = from->rflags,
+		.rax = from->rax,
+		.rbx = from->rbx,
+		.rcx = from->rcx,
+		.rdx = from->rdx,
+		.rsi = from->rsi,
+		.rdi = from->rdi,
+		.rsp = from->rsp,
+		.rbp = from->rbp,
+		.r8 = from->r8,
+		.r9 = from->r9,
+		.r10 = from->r10,
+		.r11 = from->r11,
+		.r12 = from->r12,
+		.r13 = from->r13,
+		.r14 = from->r14,
+		.r15 = from->r15,
+		.rip = from->rip,
+		.rflags = from->rflags,
 	};
 }
 
@@ -616,9 +650,9 @@ static int clear_selectors(struct vcpu *vcpu, const struct vcpu_context *context
 		.serial = context->serial,
 		.generation = context->generation,
 		.registers = {.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_CLEAR_SELECTORS,
-		              .rflags = RFLAGS_FIXED,
-		              .fs_base = context->registers.fs_base,
-		              .gs_base = context->registers.gs_base},
+	                      .rflags = RFLAGS_FIXED,
+	                      .fs_base = context->registers.fs_base,
+	                      .gs_base = context->registers.gs_base},
 	};
 
 	return enter(vcpu, &stub, deadline, exit, kvm_runs);
