@@ -42,7 +42,8 @@ struct policy_rule {
  */
 int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, size_t count,
                   struct kvmsb_error *error);
-void policy_destroy(struct policy *policy); /* NULL is allowed */
+/* NULL is allowed. The files that it opened are closed before. */
+void policy_destroy(struct policy *policy);
 
 /*
  * Descriptors of the host that the guests of one program hold open, counted:
