@@ -319,12 +319,11 @@ static struct vcpu *find_any_idle(struct machine *machine)
 /* NULL without an error: all are busy. */
 static int find_vcpu(struct machine *machine, const struct vcpu_context *context, struct vcpu **vcpu)
 {
-	unsigned slot = free_slot(machine);
 	int result = 0;
 
 	*vcpu = context->home != NULL ? context->home : find_idle_of(machine, this_thread());
-	if (*vcpu == NULL && slot < machine->vcpu_limit)
-		result = make_vcpu(machine, slot, vcpu);
+	if (*vcpu == NULL && machine->vcpu_count < machine->vcpu_limit)
+		result = make_vcpu(machine, free_slot(machine), vcpu);
 	/* One that cannot be made is no reason to fail while another can be had. */
 	if (*vcpu == NULL)
 		*vcpu = find_any_idle(machine);

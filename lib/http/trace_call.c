@@ -2,6 +2,8 @@
 /* A line of text about a hypercall, for the host's trace function. */
 #include "call.h"
 
+#include "../linux/trace.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -47,18 +49,6 @@ static void add_outcome(struct line *line, const struct call *call, bool answere
 		add(line, " = %" PRId64, (int64_t)*call->result);
 }
 
-static void tell(struct process *process, const struct kvmsb_trace_event *event)
-{
-	if (process->end == PROCESS_CANCELLED)
-		return;
-	if (process->callback_begin != NULL)
-		process->callback_begin(process);
-	process->config->trace(process->config->trace_user, event);
-	/* That it failed has ended the run already. */
-	if (process->callback_end != NULL)
-		(void)process->callback_end(process);
-}
-
 void call_trace(const struct call *call, bool answered)
 {
 	struct kvmsb_trace_event event = {
@@ -76,5 +66,5 @@ void call_trace(const struct call *call, bool answered)
 	add_call(&line, event.name, call);
 	add_outcome(&line, call, answered);
 	event.text = line.text;
-	tell(call->process, &event);
+	trace_tell(call->process, &event);
 }

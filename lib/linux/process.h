@@ -14,7 +14,9 @@
 #include <kvmsandbox/policy.h>
 #include <kvmsandbox/result.h>
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mm;
@@ -72,7 +74,7 @@ struct process {
 
 	uint64_t system_calls;   /* statistics */
 
-	/* Around every call of a host's function: the vCPU is given back meanwhile. */
+	/* For process_call_begin() and process_call_end(); may be NULL. */
 	void (*callback_begin)(struct process *process);
 	int (*callback_end)(struct process *process); /* -errno: the run ends, return -EINTR to the guest */
 };
@@ -108,5 +110,24 @@ void process_destroy(struct process *process);
  * is the guest's errno, or process->end.
  */
 void process_system_call(struct process *process);
+
+/*
+ * Around every call of a function of the host (streams, traces): the vCPU is
+ * given back meanwhile. Begin: 0, or -EINTR when none may be called any more.
+ * End: 0, or -EINTR when the run has ended with it.
+ */
+static inline int process_call_begin(struct process *process)
+{
+	if (process->end == PROCESS_CANCELLED)
+		return -EINTR;
+	if (process->callback_begin != NULL)
+		process->callback_begin(process);
+	return 0;
+}
+
+static inline int process_call_end(struct process *process)
+{
+	return process->callback_end != NULL && process->callback_end(process) != 0 ? -EINTR : 0;
+}
 
 #endif

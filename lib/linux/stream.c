@@ -67,14 +67,12 @@ static int64_t check_result(int64_t result, int64_t least, uint64_t length)
 static int64_t call_write(struct process *process, const struct kvmsb_stream *stream,
                           const void *data, uint64_t length)
 {
-	int64_t result;
+	int64_t result = process_call_begin(process);
 
-	if (process->end == PROCESS_CANCELLED)
-		return -EINTR;
-	if (process->callback_begin)
-		process->callback_begin(process);
+	if (result < 0)
+		return result;
 	result = stream->write(stream->user, data, length);
-	if (process->callback_end && process->callback_end(process))
+	if (process_call_end(process) < 0)
 		return -EINTR;
 	return check_result(result, 1, length);
 }
@@ -82,14 +80,12 @@ static int64_t call_write(struct process *process, const struct kvmsb_stream *st
 static int64_t call_read(struct process *process, const struct kvmsb_stream *stream, void *data,
                          uint64_t length)
 {
-	int64_t result;
+	int64_t result = process_call_begin(process);
 
-	if (process->end == PROCESS_CANCELLED)
-		return -EINTR;
-	if (process->callback_begin)
-		process->callback_begin(process);
+	if (result < 0)
+		return result;
 	result = stream->read(stream->user, data, length);
-	if (process->callback_end && process->callback_end(process))
+	if (process_call_end(process) < 0)
 		return -EINTR;
 	return check_result(result, 0, length);
 }

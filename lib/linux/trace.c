@@ -206,18 +206,13 @@ static void add_call(struct line *line, struct process *process, const struct sy
 		add(line, " = ?");
 }
 
-static void tell(struct process *process, const struct kvmsb_trace_event *event)
+void trace_tell(struct process *process, const struct kvmsb_trace_event *event)
 {
-	const struct process_config *config = process->config;
-
-	if (process->end == PROCESS_CANCELLED)
+	if (process_call_begin(process) < 0)
 		return;
-	if (process->callback_begin)
-		process->callback_begin(process);
-	config->trace(config->trace_user, event);
+	process->config->trace(process->config->trace_user, event);
 	/* That it failed has ended the run already. */
-	if (process->callback_end)
-		(void)process->callback_end(process);
+	(void)process_call_end(process);
 }
 
 void trace_system_call(struct process *process, uint32_t number, const struct system_call *call,
@@ -238,5 +233,5 @@ void trace_system_call(struct process *process, uint32_t number, const struct sy
 	add(&line, "%s", event.name);
 	add_call(&line, process, call, arguments, result);
 	event.text = line.text;
-	tell(process, &event);
+	trace_tell(process, &event);
 }

@@ -21,4 +21,7 @@
 void trace_system_call(struct process *process, uint32_t number, const struct system_call *call,
                        const uint64_t arguments[6], int64_t result);
 
+/* Hands an event to the host's trace function, which must be set. */
+void trace_tell(struct process *process, const struct kvmsb_trace_event *event);
+
 #endif
