@@ -65,7 +65,8 @@
 #define LAYOUT_PROBE_SET_SELECTOR 0x30
 #define LAYOUT_PROBE_GET_SELECTOR 0x40
 #define LAYOUT_PROBE_READ_BASE 0x50
-#define LAYOUT_PROBE_TEXT_SIZE 0x60
+#define LAYOUT_PROBE_WRITE 0x60
+#define LAYOUT_PROBE_TEXT_SIZE 0x70
 
 /* What ring 3 may find at this place of the descriptor table of a Linux host: user data. */
 #define PROBE_HOST_SELECTOR 0x2b

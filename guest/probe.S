@@ -43,6 +43,12 @@ guest_probe_text:
 	rdfsbase %rax
 	outl	%eax, $PORT_HYPERCALL
 	ud2
+
+/* Does a write to RDI set the dirty bit of its page? */
+	.org guest_probe_text + LAYOUT_PROBE_WRITE, 0xcc
+	movq	%rdi, (%rdi)
+	outl	%eax, $PORT_HYPERCALL
+	ud2
 	.org guest_probe_text + LAYOUT_PROBE_TEXT_SIZE, 0xcc
 
 	.section .note.GNU-stack, "", @progbits

@@ -3,8 +3,8 @@
 #include "invalidate.h"
 
 #include "kvm.h"
-#include "machine.h"
-#include "memory.h"
+#include "util.h"
+#include "x86.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,89 +17,286 @@
 /* Table frames in quarantine that are worth a drop: 16 MiB. */
 #define QUARANTINE_LIMIT 4096u
 
-void invalidation_begin(struct invalidation *invalidation, struct machine *machine)
+#ifdef KVMSB_PLANTED_BUGS
+enum invalidation_count invalidation_left_out = INVALIDATION_COUNTS;
+#define left_out(rule) (invalidation_left_out == (rule))
+#else
+#define left_out(rule) ((void)(rule), false)
+#endif
+
+static void count(struct invalidator *invalidator, enum invalidation_count what, uint64_t times)
 {
-	invalidation->machine = machine;
+	invalidator->counts[what] += times;
+}
+
+void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow)
+{
+	invalidator->vm = vm;
+	invalidator->memory = memory;
+	invalidator->shadow = shadow;
+	/* With default attributes this does not fail on Linux. */
+	pthread_mutex_init(&invalidator->drop_lock, NULL);
+}
+
+void invalidator_destroy(struct invalidator *invalidator, bool in_parent)
+{
+	/* In a forked child another thread's hold on it would never end. */
+	if (in_parent && invalidator->memory != NULL)
+		pthread_mutex_destroy(&invalidator->drop_lock);
+}
+
+/* Entering. */
+
+void invalidate_before_entry(struct translations *translations, const struct pagetable *table)
+{
+	translations->epoch++;
+	translations->root = table->root;
+	translations->generation = translations->extra + table->generation;
+}
+
+void invalidate_rebuild(struct translations *translations, const struct pagetable *table)
+{
+	translations->extra += table->generation + 1;
+	translations->unread = false;
+}
+
+bool invalidate_must_rebuild(const struct invalidator *invalidator,
+                             const struct translations *translations)
+{
+	return invalidator->shadow && translations->unread && !left_out(INVALIDATION_FAULTED);
+}
+
+/* Whether the vCPU holds nothing of the space that is out of date. */
+static bool up_to_date(const struct cached_translations *cached,
+                       const struct translations *translations)
+{
+	if (cached->serial != translations->serial)
+		return left_out(INVALIDATION_REUSED) && cached->serial != 0;
+	return cached->generation == translations->generation ||
+	       (left_out(INVALIDATION_MIGRATED) && translations->last_vcpu != cached->index + 1);
+}
+
+/*
+ * Where shadow paging is, CR3 alone tells spaces apart, and nothing else
+ * depends on it. PWT has no effect on memory that is all write-back.
+ */
+static uint64_t choose_cr3(struct invalidator *invalidator, const struct cached_translations *cached,
+                           const struct translations *translations)
+{
+	uint64_t root = translations->root.value;
+
+	if ((cached->cr3 & ~CR3_PWT) != root)
+		return root;
+	if (invalidator->shadow || up_to_date(cached, translations))
+		return cached->cr3;
+	if (cached->serial != translations->serial)
+		count(invalidator, INVALIDATION_REUSED, 1);
+	count(invalidator, INVALIDATION_FLUSH, 1);
+	return cached->cr3 ^ CR3_PWT;
+}
+
+uint64_t invalidate_entry(struct invalidator *invalidator, struct cached_translations *cached,
+                          struct translations *translations)
+{
+	uint64_t cr3 = choose_cr3(invalidator, cached, translations);
+
+	if (translations->last_vcpu != cached->index + 1) {
+		if (translations->last_vcpu != 0)
+			count(invalidator, INVALIDATION_MIGRATED, 1);
+		translations->last_vcpu = cached->index + 1;
+	}
+	*cached = (struct cached_translations){.cr3 = cr3,
+	                                       .serial = translations->serial,
+	                                       .generation = translations->generation,
+	                                       .index = cached->index};
+	return cr3;
+}
+
+/* Edits. */
+
+void invalidation_begin(struct invalidation *invalidation, struct invalidator *invalidator,
+                        struct translations *translations, struct pagetable *table,
+                        enum invalidation_count rule)
+{
+	invalidation->invalidator = invalidator;
+	invalidation->translations = translations;
+	invalidation->table = table;
+	invalidation->rule = rule;
+	invalidation->generation = table->generation;
 	invalidation->count = 0;
 }
 
-void invalidation_note(struct invalidation *invalidation, gpa_t frame, bool shared)
+void invalidation_note(struct invalidation *invalidation, gva_t page, gpa_t frame)
 {
-	uint32_t count = invalidation->count;
+	uint32_t number = invalidation->count;
 
-	if (count < INVALIDATION_FRAMES) {
-		invalidation->changed[count].frame = frame;
-		invalidation->changed[count].shared = shared;
+	if (!invalidation->invalidator->shadow || number > INVALIDATION_PAGES ||
+	    !pagetable_leaf_stale(invalidation->table, page))
+		return;
+	if (number < INVALIDATION_PAGES) {
+		invalidation->changed[number].page = page;
+		invalidation->changed[number].frame = frame;
 	}
-	if (count <= INVALIDATION_FRAMES)
-		invalidation->count = count + 1;
+	invalidation->count = number + 1;
 }
 
 /* Taking write permission from the host's mapping and giving it back: contents never change. */
-static int drop_shared(uint8_t *page)
+static int drop_page(struct invalidator *invalidator, gpa_t frame)
 {
+	uint8_t *page = memory_data(invalidator->memory, frame);
+
 	if (mprotect(page, PAGE_SIZE, PROT_READ) < 0)
 		return -errno;
+	count(invalidator, INVALIDATION_PAGE, 1);
 	/* Merges what the first call split, so it cannot run out of anything; it would be
 	 * harmless, too: nobody writes to a frame that is shared. */
 	return mprotect(page, PAGE_SIZE, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
 }
 
 /* Nobody else uses the frame, so its page can go and come back. */
-static int drop_private(uint8_t *page)
+static int drop_private_page(struct invalidator *invalidator, gpa_t frame)
 {
+	uint8_t *page = memory_data(invalidator->memory, frame);
 	uint8_t contents[PAGE_SIZE];
 
 	memcpy(contents, page, sizeof(contents));
 	if (madvise(page, PAGE_SIZE, MADV_DONTNEED) < 0)
 		return -errno;
 	memcpy(page, contents, sizeof(contents));
+	count(invalidator, INVALIDATION_PAGE, 1);
 	return 0;
+}
+
+static bool is_private(const struct invalidation *invalidation, gpa_t frame)
+{
+	return memory_frame(invalidation->invalidator->memory, frame)->owner ==
+	       invalidation->translations->serial;
+}
+
+static int drop_pages(struct invalidation *invalidation)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < invalidation->count && result == 0; i++) {
+		gpa_t frame = invalidation->changed[i].frame;
+
+		result = is_private(invalidation, frame)
+		                 ? drop_private_page(invalidation->invalidator, frame)
+		                 : drop_page(invalidation->invalidator, frame);
+	}
+	return result;
+}
+
+static bool prefers_paths(const struct invalidation *invalidation)
+{
+	return invalidation->count > 1;
+}
+
+static int renew_paths(struct invalidation *invalidation)
+{
+	int result = 0;
+
+	for (uint32_t i = 0; i < invalidation->count && result == 0; i++) {
+		gva_t page = invalidation->changed[i].page;
+
+		/* One that an earlier page's path has moved is not stale any more. */
+		if (!pagetable_leaf_stale(invalidation->table, page))
+			continue;
+		result = pagetable_renew_path(invalidation->table, page);
+		if (result == 0)
+			count(invalidation->invalidator, INVALIDATION_PATH, 1);
+	}
+	return result;
+}
+
+static int drop_noted(struct invalidation *invalidation)
+{
+	int result = -ENOMEM;
+
+	if (invalidation->count <= INVALIDATION_PAGES && prefers_paths(invalidation))
+		result = renew_paths(invalidation);
+	if (result < 0 && invalidation->count <= INVALIDATION_PAGES)
+		result = drop_pages(invalidation);
+	return result < 0 ? invalidate_everything(invalidation->invalidator) : 0;
 }
 
 int invalidation_finish(struct invalidation *invalidation)
 {
-	struct machine *machine = invalidation->machine;
-	int result = 0;
+	bool changed = invalidation->table->generation != invalidation->generation;
 
-	if (!machine->host->shadow_paging || invalidation->count == 0)
+	if (changed)
+		count(invalidation->invalidator, invalidation->rule, 1);
+	if (changed && invalidation->rule == INVALIDATION_FAULTED)
+		invalidation->translations->unread = true;
+	if (left_out(invalidation->rule)) {
+		invalidation->translations->extra -= invalidation->table->generation -
+		                                     invalidation->generation;
 		return 0;
-	if (invalidation->count > INVALIDATION_FRAMES)
-		return invalidate_everything(machine);
-	for (uint32_t i = 0; i < invalidation->count && result == 0; i++) {
-		uint8_t *page = memory_data(&machine->memory, invalidation->changed[i].frame);
-
-		result = invalidation->changed[i].shared ? drop_shared(page) : drop_private(page);
-		machine->statistics.frame_drops++;
 	}
-	return result < 0 ? invalidate_everything(machine) : 0;
+	return invalidation->count > 0 ? drop_noted(invalidation) : 0;
 }
 
-int invalidate_everything(struct machine *machine)
+bool invalidate_is_stale(const struct invalidator *invalidator,
+                         const struct translations *translations, gpa_t table)
+{
+	return memory_table_epoch(invalidator->memory, table) != translations->epoch &&
+	       !left_out(INVALIDATION_LINKED);
+}
+
+/* Frames. */
+
+void invalidate_free_frames(struct invalidator *invalidator, gpa_t first, uint64_t frames)
+{
+	struct memory *memory = invalidator->memory;
+
+	count(invalidator, INVALIDATION_FREED, frames);
+	if (left_out(INVALIDATION_FREED)) {
+		memset(memory_data(memory, first), 0, frames * PAGE_SIZE);
+		memory_frames_release(memory, first, frames);
+	} else if (memory_frames_discard(memory, first, frames)) {
+		memory_frames_release(memory, first, frames);
+	} else {
+		/* Never handed out again, for translations may be left; their contents go. */
+		memset(memory_data(memory, first), 0, frames * PAGE_SIZE);
+		memory_frames_lose(memory, first, frames);
+	}
+}
+
+void invalidate_free_table(struct invalidator *invalidator, gpa_t table)
+{
+	if (!invalidator->shadow || left_out(INVALIDATION_RELEASED)) {
+		memory_table_free(invalidator->memory, table);
+		return;
+	}
+	count(invalidator, INVALIDATION_RELEASED, 1);
+	memory_table_quarantine(invalidator->memory, table);
+}
+
+int invalidate_everything(struct invalidator *invalidator)
 {
 	uint32_t waiting;
 	int result;
 
-	if (!machine->host->shadow_paging)
+	if (!invalidator->shadow)
 		return 0;
-	pthread_mutex_lock(&machine->drop_lock);
-	waiting = memory_quarantined(&machine->memory);
-	result = kvm_memory_slot(machine->vm, SHADOW_SLOT, SHADOW_SLOT_ADDRESS, PAGE_SIZE,
-	                         machine->vcpu_pages);
+	pthread_mutex_lock(&invalidator->drop_lock);
+	waiting = memory_quarantined(invalidator->memory);
+	result = kvm_memory_slot(invalidator->vm, SHADOW_SLOT, SHADOW_SLOT_ADDRESS, PAGE_SIZE,
+	                         invalidator->slot_page);
 	if (result == 0)
-		result = kvm_memory_slot(machine->vm, SHADOW_SLOT, SHADOW_SLOT_ADDRESS, 0,
-		                         machine->vcpu_pages);
+		result = kvm_memory_slot(invalidator->vm, SHADOW_SLOT, SHADOW_SLOT_ADDRESS, 0,
+		                         invalidator->slot_page);
 	if (result == 0) {
-		memory_quarantine_release(&machine->memory, waiting);
-		machine->statistics.shadow_drops++;
+		memory_quarantine_release(invalidator->memory, waiting);
+		count(invalidator, INVALIDATION_SHADOW, 1);
 	}
-	pthread_mutex_unlock(&machine->drop_lock);
+	pthread_mutex_unlock(&invalidator->drop_lock);
 	return result;
 }
 
-void invalidate_when_due(struct machine *machine)
+void invalidate_when_due(struct invalidator *invalidator)
 {
 	/* Nothing is lost when it fails: they go on waiting. */
-	if (memory_quarantined(&machine->memory) >= QUARANTINE_LIMIT)
-		invalidate_everything(machine);
+	if (memory_quarantined(invalidator->memory) >= QUARANTINE_LIMIT)
+		invalidate_everything(invalidator);
 }

@@ -151,7 +151,6 @@ static int make_locks(struct machine *machine)
 	pthread_cond_init(&machine->vcpu_idle, &clock);
 	pthread_condattr_destroy(&clock);
 	pthread_mutex_init(&machine->lock, NULL);
-	pthread_mutex_init(&machine->drop_lock, NULL);
 	return 0;
 }
 
@@ -182,8 +181,10 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 	if (result < 0)
 		return error_set(error, result, "guest memory of %llu MiB: %s",
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
-	machine->memory.shadow = machine->host->shadow_paging;
+	invalidator_init(&machine->invalidator, machine->vm, &machine->memory,
+	                 machine->host->shadow_paging);
 	result = build_kernel(machine);
+	machine->invalidator.slot_page = machine->vcpu_pages;
 	return result < 0
 	               ? error_set(error, result, "the guest's kernel pages: %s", strerror(-result))
 	               : 0;
@@ -247,6 +248,7 @@ void machine_release(struct machine *machine)
 		close(machine->vm);
 	if (machine->kvm >= 0)
 		close(machine->kvm);
+	invalidator_destroy(&machine->invalidator, ours);
 	memory_destroy(&machine->memory, ours);
 	if (machine->alive != NULL)
 		munmap((void *)(uintptr_t)machine->alive, PAGE_SIZE);
@@ -254,7 +256,6 @@ void machine_release(struct machine *machine)
 	if (ours) {
 		pthread_cond_destroy(&machine->vcpu_idle);
 		pthread_mutex_destroy(&machine->lock);
-		pthread_mutex_destroy(&machine->drop_lock);
 	}
 	free(machine);
 }

@@ -10,6 +10,7 @@
 #define KVMSB_MACHINE_H
 
 #include "address.h"
+#include "invalidate.h"
 #include "layout.h"
 #include "memory.h"
 #include "pagetable.h"
@@ -30,9 +31,6 @@ struct machine_statistics {
 	_Atomic uint64_t forks; /* live */
 	_Atomic uint64_t migrations;
 	_Atomic uint64_t drains;
-	_Atomic uint64_t forced_flushes;
-	_Atomic uint64_t shadow_drops;
-	_Atomic uint64_t frame_drops;
 };
 
 struct machine {
@@ -43,12 +41,12 @@ struct machine {
 	enum kvmsb_entry entry;    /* chosen; never AUTOMATIC */
 	const uint32_t *alive;     /* 1; wiped in a forked child (MADV_WIPEONFORK) */
 	struct memory memory;
+	struct invalidator invalidator;
 	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
 	uint8_t *state_image;      /* host's view of LAYOUT_ENTRY_XSAVE */
 	int timeout_signal;
 
-	pthread_mutex_t drop_lock; /* one shadow drop at a time (invalidate.h) */
 	pthread_mutex_t lock;      /* of what follows */
 	pthread_cond_t vcpu_idle;
 	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM]; /* by index; NULL: none */

@@ -237,29 +237,33 @@ static bool drop_contents(void *host, uint64_t length)
 	       (errno == EINVAL && madvise(host, length, MADV_DONTNEED_LOCKED) == 0);
 }
 
-void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count)
+bool memory_frames_discard(struct memory *memory, gpa_t first, uint64_t count)
+{
+	return drop_contents(memory_data(memory, first), count * PAGE_SIZE);
+}
+
+/* The lowest is handed out first: neighbours stay neighbours. */
+void memory_frames_release(struct memory *memory, gpa_t first, uint64_t count)
 {
 	struct memory_window *window = &memory->data;
 	uint32_t number = frame_number(window, first);
-	uint8_t *host = window->host + (first.value - window->base);
-	/*
-	 * Contents go, and through the MMU notifier every translation to them.
-	 * Should that fail, zero them by hand, and never hand them out again, for
-	 * translations may be left.
-	 */
-	bool dropped = drop_contents(host, count * PAGE_SIZE);
 
-	if (!dropped)
-		memset(host, 0, count * PAGE_SIZE);
 	pthread_mutex_lock(&memory->lock);
 	memory->frames_in_use -= count;
-	/* The lowest is handed out first: neighbours stay neighbours. */
 	for (uint64_t i = count; i-- > 0;) {
 		memory->frames[number + i].owner = 0;
-		if (dropped)
-			window->free[window->free_count++] = (uint32_t)(number + i);
+		window->free[window->free_count++] = (uint32_t)(number + i);
 	}
 	pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_frames_lose(struct memory *memory, gpa_t first, uint64_t count)
+{
+	uint32_t number = frame_number(&memory->data, first);
+
+	memory->frames_in_use -= count;
+	for (uint64_t i = 0; i < count; i++)
+		memory->frames[number + i].owner = 0;
 }
 
 int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table)
@@ -283,15 +287,17 @@ int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table)
 void memory_table_free(struct memory *memory, gpa_t table)
 {
 	struct memory_window *window = &memory->tables;
-	uint32_t number = frame_number(window, table);
 
 	pthread_mutex_lock(&memory->lock);
-	if (memory->shadow) {
-		memory->quarantine[memory->quarantine_count++] = number;
-	} else {
-		window->free[window->free_count++] = number;
-		memory->tables_in_use--;
-	}
+	window->free[window->free_count++] = frame_number(window, table);
+	memory->tables_in_use--;
+	pthread_mutex_unlock(&memory->lock);
+}
+
+void memory_table_quarantine(struct memory *memory, gpa_t table)
+{
+	pthread_mutex_lock(&memory->lock);
+	memory->quarantine[memory->quarantine_count++] = frame_number(&memory->tables, table);
 	pthread_mutex_unlock(&memory->lock);
 }
 

@@ -4,11 +4,9 @@
  * one for page tables, each one host reservation that grows slot by slot.
  *
  * Every frame has exactly one owner: a space (by its serial), the kernel
- * pages (serial 0 of the machine), or the free list. A data frame is handed
- * out zeroed, and freed frames have lost every translation before they are
- * handed out again (MADV_DONTNEED reaches the host's MMU notifiers). A table
- * frame that is freed on a host with shadow paging waits in quarantine until
- * the shadow is dropped (invalidate.h).
+ * pages (serial 0 of the machine), or the free list. Frames are handed out
+ * zeroed. When a frame may go back to the free list is not decided here: frames
+ * of spaces come back by way of invalidate.h only.
  *
  * Host pointers into frames are valid as long as the machine lives; only the
  * process that created the machine may follow them. All functions may be
@@ -34,6 +32,7 @@
 struct frame {
 	uint64_t owner;  /* serial of its space; 0: nobody's or the kernel's */
 	uint64_t source; /* gpa of the master's page it is a copy of; 0: zero page */
+	uint64_t page;   /* gva where it was mapped first */
 	uint32_t previous, next; /* in its space's list; FRAME_NONE at the ends */
 };
 
@@ -54,12 +53,11 @@ struct memory {
 	struct memory_window data;
 	struct memory_window tables;
 	struct frame *frames;  /* of the data window; reserved, not committed */
-	uint64_t *table_epochs; /* of the tables window: see space.h */
+	uint64_t *table_epochs; /* of the tables window: see invalidate.h */
 	uint32_t *quarantine;  /* table frames that wait for a shadow drop */
 	_Atomic uint32_t quarantine_count;
 	uint32_t next_slot;
 	bool initialised;
-	bool shadow;           /* the host keeps shadow page tables */
 	_Atomic uint64_t frames_in_use, tables_in_use; /* those in quarantine included */
 };
 
@@ -77,12 +75,23 @@ void memory_destroy(struct memory *memory, bool in_parent);
 /* A zeroed data frame. Returns 0, -ENOMEM, or an error of the new memory slot. */
 int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame);
 
-/* Frees frames in a row; their contents and all translations to them are dropped. */
-void memory_frames_free(struct memory *memory, gpa_t first, uint64_t count);
+/*
+ * Gives the host's pages behind frames in a row back: contents become zero, and
+ * KVM forgets every translation to them (MMU notifiers). False when the host
+ * cannot: nothing has changed.
+ */
+bool memory_frames_discard(struct memory *memory, gpa_t first, uint64_t count);
+/* Zeroed frames that no processor knows go to the free list. */
+void memory_frames_release(struct memory *memory, gpa_t first, uint64_t count);
+/* Frames that a processor may know for ever are given up. */
+void memory_frames_lose(struct memory *memory, gpa_t first, uint64_t count);
 
-/* A zeroed table frame. epoch is kept with it: when it was made, see space.h. */
+/* A zeroed table frame. epoch is kept with it: when it was made, see invalidate.h. */
 int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);
+/* One that no processor knows goes to the free list. */
 void memory_table_free(struct memory *memory, gpa_t table);
+/* One that the shadow may know waits for a drop of it. */
+void memory_table_quarantine(struct memory *memory, gpa_t table);
 uint64_t memory_table_epoch(const struct memory *memory, gpa_t table);
 
 /* How many table frames wait; the shadow was dropped: the first `count` of them are free. */

@@ -397,6 +397,59 @@ int pagetable_own_path(struct pagetable *pt, gva_t address)
 	return result ? result : make_path(pt, address.value, MAPPING_4K, false);
 }
 
+/* The path down to the last table that exists. */
+static struct path trace_existing(const struct pagetable *pt, uint64_t address)
+{
+	struct path path = {.address = address, .bottom = MAPPING_4K};
+
+	trace_path(pt, &path);
+	while (!path.steps[path.bottom].exists)
+		path.bottom++;
+	return path;
+}
+
+bool pagetable_leaf_stale(const struct pagetable *pt, gva_t address)
+{
+	struct path path = trace_existing(pt, address.value);
+
+	return is_stale(pt, path.steps[path.bottom].table);
+}
+
+int pagetable_renew_path(struct pagetable *pt, gva_t address)
+{
+	uint64_t page = align_down(address.value, PAGE_SIZE);
+	int result = check_edit(pt, gva(page), PAGE_SIZE);
+
+	return result ? result : make_path(pt, page, trace_existing(pt, page).bottom, true);
+}
+
+/* The leaf of address, if it is writable and nobody else's. */
+static uint64_t *own_writable_leaf(const struct pagetable *pt, uint64_t address)
+{
+	uint64_t *entry, effective;
+
+	descend(pt, address, &entry, &effective);
+	return (effective & PTE_PRESENT) && (effective & PTE_WRITE) ? entry : NULL;
+}
+
+bool pagetable_is_dirty(const struct pagetable *pt, gva_t address)
+{
+	const uint64_t *entry = own_writable_leaf(pt, address.value);
+
+	return !entry || (*entry & PTE_DIRTY);
+}
+
+void pagetable_set_dirty(struct pagetable *pt, gva_t address, bool dirty)
+{
+	uint64_t *entry = own_writable_leaf(pt, address.value);
+
+	if (!entry || !(*entry & PTE_DIRTY) == !dirty)
+		return;
+	*entry ^= PTE_DIRTY;
+	if (!dirty)
+		pt->generation++;
+}
+
 /* Life */
 
 int pagetable_create(struct pagetable *pt, const struct pagetable_ops *ops, void *context)

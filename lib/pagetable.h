@@ -137,7 +137,7 @@ typedef int pagetable_visit_fn(void *context, gva_t address, const struct mappin
 typedef int pagetable_visit_table_fn(void *context, gpa_t table, unsigned level);
 
 /*
- * A present leaf was changed; after is NULL when it is gone. Must not use the
+ * A present leaf was changed; after is NULL when it is gone. Must not edit the
  * pagetable.
  */
 typedef void pagetable_changed_fn(void *context, gva_t address, const struct mapping *before,
@@ -257,6 +257,32 @@ int pagetable_share(const struct pagetable *master, struct pagetable *child, voi
  * -EINVAL, -EROFS, -EPERM. -ENOMEM: nothing at all has changed.
  */
 int pagetable_own_path(struct pagetable *pt, gva_t address);
+
+/*
+ * Whether a processor may have read the entry that translates address, or says
+ * that nothing does: ops->stale of the table it stands in now. Needs a created
+ * pagetable and a canonical address outside of verbatim root entries.
+ */
+bool pagetable_leaf_stale(const struct pagetable *pt, gva_t address);
+
+/*
+ * Moves the table that the entry for address stands in, and as many of those
+ * above as it takes, to fresh frames, so that no processor has read them. No
+ * translation and no permission differs. Nothing is done where that table is
+ * pt's own and not stale.
+ * -EINVAL, -EROFS, -EPERM. -ENOMEM: nothing at all has changed.
+ */
+int pagetable_renew_path(struct pagetable *pt, gva_t address);
+
+/*
+ * The dirty bit of the leaf of address (any byte). Processors set it when they
+ * write through a translation that they read while it was clear; one that they
+ * read before goes on without it, so clearing counts as a change (generation).
+ * Tables of writable leaves set it from the start. Where there is no leaf that is
+ * writable now, in a table of pt's own, it is reported as set and never changed.
+ */
+bool pagetable_is_dirty(const struct pagetable *pt, gva_t address);
+void pagetable_set_dirty(struct pagetable *pt, gva_t address, bool dirty);
 
 /*
  * Registers a verbatim root entry: a link to a table that another owns, kept as

@@ -32,12 +32,14 @@ enum probe_page {
 	PAGE_PROBE_TEXT,
 	PAGE_DATA_A,
 	PAGE_DATA_B,
+	PAGE_WRITTEN,
 	PAGE_TABLES,
 	PAGE_COUNT = 32,
 };
 
 #define PROBE_TEXT UINT64_C(0x400000)
 #define PROBE_DATA UINT64_C(0x500000)
+#define PROBE_WRITTEN UINT64_C(0x501000)
 #define VALUE_A UINT64_C(0x0a0a0a0a)
 #define VALUE_B UINT64_C(0x0b0b0b0b)
 
@@ -51,6 +53,7 @@ struct probe {
 	struct pagetable table;
 	unsigned tables_used;
 	struct kvm_sregs sregs;
+	uint64_t address;  /* in RDI */
 	uint64_t selector; /* in RSI */
 	struct kvmsb_error *error;
 };
@@ -113,6 +116,7 @@ static int build_tables(struct probe *probe)
 		{LAYOUT_ENTRY_TEXT, PAGE_ENTRY_TEXT, MAPPING_USER | MAPPING_EXECUTE},
 		{PROBE_TEXT, PAGE_PROBE_TEXT, MAPPING_USER | MAPPING_EXECUTE},
 		{PROBE_DATA, PAGE_DATA_A, MAPPING_USER},
+		{PROBE_WRITTEN, PAGE_WRITTEN, MAPPING_USER | MAPPING_WRITE},
 	};
 	int result = pagetable_create(&probe->table, &table_ops, probe);
 
@@ -223,7 +227,7 @@ static int run(struct probe *probe, uint64_t offset, uint64_t cr3)
 
 	sync->regs = (struct kvm_regs){.rip = PROBE_TEXT + offset,
 	                               .rflags = RFLAGS_FIXED | RFLAGS_IF,
-	                               .rdi = PROBE_DATA,
+	                               .rdi = probe->address,
 	                               .rsi = probe->selector};
 	sync->sregs = probe->sregs;
 	sync->sregs.cr3 = cr3;
@@ -326,6 +330,33 @@ static int probe_shadow(struct probe *probe, struct host_behaviour *found)
 	return 0;
 }
 
+/*
+ * Clears a dirty bit that the processor has seen set. After a flush, a read
+ * leaves it clear, and a write through the translation of that read sets it.
+ */
+static int probe_dirty(struct probe *probe, struct host_behaviour *found)
+{
+	const gva_t page = gva(PROBE_WRITTEN);
+	uint64_t root = probe->table.root.value;
+	bool after_read;
+	int result;
+
+	if (found->shadow_paging)
+		return 0;
+	probe->address = PROBE_WRITTEN;
+	result = run(probe, LAYOUT_PROBE_WRITE, root);
+	if (result < 0)
+		return result;
+	pagetable_set_dirty(&probe->table, page, false);
+	result = run(probe, LAYOUT_PROBE_READ, root | CR3_PWT);
+	if (result < 0)
+		return result;
+	after_read = pagetable_is_dirty(&probe->table, page);
+	result = run(probe, LAYOUT_PROBE_WRITE, root | CR3_PWT);
+	found->dirty_bits = !after_read && pagetable_is_dirty(&probe->table, page);
+	return result < 0 ? result : 0;
+}
+
 /* Whether the selector, if ring 3 can load it at all, is there again in the next context. */
 static int probe_selector(struct probe *probe, uint64_t selector, struct host_behaviour *found)
 {
@@ -359,7 +390,7 @@ static int probe_selectors(struct probe *probe, struct host_behaviour *found)
 
 static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 {
-	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1, .error = error};
+	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1, .address = PROBE_DATA, .error = error};
 	int result = build(&probe);
 
 	if (result == 0)
@@ -368,6 +399,8 @@ static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 		result = probe_syscall(&probe, found);
 	if (result == 0)
 		result = probe_shadow(&probe, found);
+	if (result == 0)
+		result = probe_dirty(&probe, found);
 	if (result == 0)
 		result = probe_selectors(&probe, found);
 	if (result == 0) {

@@ -20,6 +20,7 @@ struct host_behaviour {
 	bool syscall_faults;       /* ... or, where LSTAR is a supervisor page, faults on it */
 	bool bitmap_exits;         /* OUT in ring 3 to a port open in the I/O bitmap exits */
 	bool shadow_paging;        /* a page-table entry edited by the host stays stale past a load of CR3 */
+	bool dirty_bits;           /* one that the host clears is set again by the guest's next write, and not by a read */
 	bool selectors_stay;       /* DS, ES, FS, GS of one context are seen by the next, whatever is loaded */
 	bool rip_past_out;         /* RIP after an OUT exit is past the instruction */
 	unsigned tss_type;         /* of the TSS whose I/O bitmap works here: busy (11) or available (9) */

@@ -226,18 +226,20 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	for (;;) {
 		struct vcpu_exit exit;
+		uint64_t rip;
 		int failed;
 
 		if (sandbox->space->poisoned)
 			return out_of_memory(sandbox, result);
 		space_enter(sandbox->space);
-		sandbox->context.root = sandbox->space->table.root;
-		sandbox->context.generation = space_generation(sandbox->space);
+		rip = sandbox->context.registers.rip;
 		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,
 		                  &exit, &result->kvm_runs);
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));
+		if (exit.kind != VCPU_EXIT_INTERRUPTED && sandbox->context.registers.rip != rip)
+			invalidate_went_on(&sandbox->space->translations);
 		if (route(sandbox, &exit, result))
 			return 0;
 		if (sandbox->doomed)

@@ -79,7 +79,7 @@ static void connect(struct kvmsb *sandbox)
 	sandbox->process.registers = &sandbox->context.registers;
 	sandbox->process.callback_begin = sandbox_callback_begin;
 	sandbox->process.callback_end = sandbox_callback_end;
-	sandbox->context.serial = sandbox->space->serial;
+	sandbox->context.translations = &sandbox->space->translations;
 }
 
 /* The registers that the loader left are what the program starts with. */
@@ -290,6 +290,7 @@ int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data
 int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *theirs)
 {
 	const struct machine *machine = sandbox->machine;
+	const _Atomic uint64_t *counts = machine->invalidator.counts;
 	const struct space *space = sandbox->space;
 	struct kvmsb_statistics own;
 
@@ -309,11 +310,21 @@ int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *t
 		.machine_vcpus = machine->vcpu_count,
 		.machine_migrations = machine->statistics.migrations,
 		.machine_drains = machine->statistics.drains,
-		.machine_forced_flushes = machine->statistics.forced_flushes,
-		.machine_shadow_drops = machine->statistics.shadow_drops,
-		.machine_frame_drops = machine->statistics.frame_drops,
+		.machine_forced_flushes = counts[INVALIDATION_FLUSH],
+		.machine_shadow_drops = counts[INVALIDATION_SHADOW],
+		.machine_frame_drops = counts[INVALIDATION_PAGE],
 		.machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
 	                          << PAGE_SHIFT,
+		.machine_path_moves = counts[INVALIDATION_PATH],
+		.machine_pages_revoked = counts[INVALIDATION_REVOKED],
+		.machine_pages_copied_by_host = counts[INVALIDATION_COPIED],
+		.machine_pages_copied_for_guest = counts[INVALIDATION_FAULTED],
+		.machine_tables_unshared = counts[INVALIDATION_LINKED],
+		.machine_frames_freed = counts[INVALIDATION_FREED],
+		.machine_tables_waited = counts[INVALIDATION_RELEASED],
+		.machine_dirty_sweeps = counts[INVALIDATION_CLEANED],
+		.machine_space_moves = counts[INVALIDATION_MIGRATED],
+		.machine_roots_reused = counts[INVALIDATION_REUSED],
 	};
 	return sized_copy_out(theirs, &own, sizeof(own));
 }

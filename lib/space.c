@@ -2,7 +2,6 @@
 /* Address spaces; see space.h. */
 #include "space.h"
 
-#include "invalidate.h"
 #include "layout.h"
 #include "machine.h"
 #include "x86.h"
@@ -15,11 +14,24 @@
 #define IDLE_SPACES 1024u
 #define IDLE_FRAMES 64u
 
+/*
+ * Dirty bits are cleared in spaces of this many frames or more, after 1, 2, 4
+ * ... resets, at most this many: the flush that this costs is that of one entry,
+ * and a frame that need not be copied saves 0.1 us at each reset.
+ */
+#define SWEEP_LEAST 16u
+#define SWEEP_RAREST 256u
+
 /* Pages that a fork keeps through a reset, tables included: this share of its limit. */
 #define KEPT_SHARE 16u
 #define KEPT_LEAST 16u
 
 static bool reclaim(struct machine *machine);
+
+static struct invalidator *invalidator_of(const struct space *space)
+{
+	return &space->machine->invalidator;
+}
 
 /* Operations of the page-table builder; the context is the space. */
 
@@ -38,10 +50,10 @@ static int table_allocate(void *context, gpa_t *table)
 
 	if (!within_limit(space, 1))
 		return -ENOMEM;
-	invalidate_when_due(space->machine);
-	result = memory_table_allocate(memory, space->epoch, table);
+	invalidate_when_due(invalidator_of(space));
+	result = memory_table_allocate(memory, space->translations.epoch, table);
 	if (result < 0 && reclaim(space->machine))
-		result = memory_table_allocate(memory, space->epoch, table);
+		result = memory_table_allocate(memory, space->translations.epoch, table);
 	if (result == 0)
 		space->table_count++;
 	return result;
@@ -52,7 +64,7 @@ static void table_release(void *context, gpa_t table)
 	struct space *space = context;
 
 	space->table_count--;
-	memory_table_free(&space->machine->memory, table);
+	invalidate_free_table(invalidator_of(space), table);
 }
 
 static uint64_t *table_entries(void *context, gpa_t table)
@@ -73,7 +85,7 @@ static bool table_stale(void *context, gpa_t table)
 {
 	const struct space *space = context;
 
-	return memory_table_epoch(&space->machine->memory, table) != space->epoch;
+	return invalidate_is_stale(invalidator_of(space), &space->translations, table);
 }
 
 static const struct pagetable_ops walked_ops = {
@@ -111,23 +123,26 @@ static gpa_t address_of(const struct space *space, uint32_t number)
 
 static bool owns(const struct space *space, gpa_t frame)
 {
-	return memory_frame(&space->machine->memory, frame)->owner == space->serial;
+	return memory_frame(&space->machine->memory, frame)->owner == space->translations.serial;
 }
 
-static int take_frame(struct space *space, gpa_t source, gpa_t *frame)
+/* For the page at `page`, as a copy of `source` (0: zeros). */
+static int take_frame(struct space *space, gva_t page, gpa_t source, gpa_t *frame)
 {
 	struct frame *taken;
 	int result;
 
 	if (!within_limit(space, 1))
 		return -ENOMEM;
-	result = memory_frame_allocate(&space->machine->memory, space->serial, frame);
+	result = memory_frame_allocate(&space->machine->memory, space->translations.serial, frame);
 	if (result < 0 && reclaim(space->machine))
-		result = memory_frame_allocate(&space->machine->memory, space->serial, frame);
+		result = memory_frame_allocate(&space->machine->memory, space->translations.serial,
+		                               frame);
 	if (result < 0)
 		return result;
 	taken = memory_frame(&space->machine->memory, *frame);
 	taken->source = source.value;
+	taken->page = page.value;
 	taken->next = space->first_frame;
 	if (space->first_frame != FRAME_NONE)
 		frame_at(space, space->first_frame)->previous = number_of(space, *frame);
@@ -159,7 +174,8 @@ struct leaving_frames {
 static void leave_finish(struct leaving_frames *leaving)
 {
 	if (leaving->count > 0)
-		memory_frames_free(&leaving->space->machine->memory, leaving->first, leaving->count);
+		invalidate_free_frames(invalidator_of(leaving->space), leaving->first,
+		                       leaving->count);
 	leaving->count = 0;
 }
 
@@ -183,7 +199,7 @@ static void leave(struct leaving_frames *leaving, gpa_t frame)
 static void free_frame(struct space *space, gpa_t frame)
 {
 	unlink_frame(space, frame);
-	memory_frames_free(&space->machine->memory, frame, 1);
+	invalidate_free_frames(invalidator_of(space), frame, 1);
 }
 
 static uint32_t leaf_flags(unsigned protection)
@@ -211,6 +227,33 @@ static unsigned protection_of(const struct mapping *mapping)
 	return protection;
 }
 
+/* Edits: begun, made, finished. */
+
+struct edit {
+	struct space *space;
+	struct invalidation invalidation;
+	struct leaving_frames leaving;
+};
+
+static void edit_begin(struct edit *edit, struct space *space, enum invalidation_count rule)
+{
+	edit->space = space;
+	edit->leaving = (struct leaving_frames){.space = space};
+	invalidation_begin(&edit->invalidation, invalidator_of(space), &space->translations,
+	                   &space->table, rule);
+}
+
+/*
+ * The edit is made. Where translations of before may be left, nothing is to be
+ * undone: the space must not run any more.
+ */
+static void edit_finish(struct edit *edit)
+{
+	leave_finish(&edit->leaving);
+	if (invalidation_finish(&edit->invalidation) < 0)
+		edit->space->rebuild = edit->space->poisoned = true;
+}
+
 /* Creation and destruction. */
 
 static struct space *space_new(struct machine *machine, uint64_t page_limit)
@@ -220,9 +263,10 @@ static struct space *space_new(struct machine *machine, uint64_t page_limit)
 	if (space == NULL)
 		return NULL;
 	space->machine = machine;
-	space->serial = machine->next_serial++;
+	space->translations.serial = machine->next_serial++;
 	space->first_frame = FRAME_NONE;
 	space->page_limit = page_limit;
+	machine->invalidator.spaces++;
 	return space;
 }
 
@@ -257,8 +301,8 @@ int space_freeze(struct space *space)
 	/* Frozen already: an earlier try got that far. */
 	int result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
 
-	/* It never runs again, but its tables live on in forks: leave no writable shadow of them. */
-	return result < 0 ? result : invalidate_everything(space->machine);
+	/* No rule asks for it; but this comes once, and no writable shadow is left of its tables. */
+	return result < 0 ? result : invalidate_everything(invalidator_of(space));
 }
 
 static void free_frames(struct space *space)
@@ -272,8 +316,7 @@ static void free_frames(struct space *space)
 
 static void drop_tables(struct space *space)
 {
-	/* Generations never repeat: a vCPU may remember one of these. */
-	space->generation += space->table.generation + 1;
+	invalidate_rebuild(&space->translations, &space->table);
 	pagetable_destroy(&space->table);
 }
 
@@ -284,10 +327,10 @@ static int build_fork(struct space *space, gva_t prepare)
 
 	if (result < 0)
 		return result;
-	space->entered = false;
 	space->rebuild = false;
 	space->poisoned = false;
 	space->kept = 0;
+	space->next_sweep = space->sweep_interval = 1;
 	result = pagetable_own_path(&space->table, prepare);
 	space->fresh = space->table_count;
 	return result;
@@ -295,6 +338,7 @@ static int build_fork(struct space *space, gva_t prepare)
 
 static void free_space(struct space *space)
 {
+	space->machine->invalidator.spaces--;
 	free_frames(space);
 	drop_tables(space);
 	free(space);
@@ -323,7 +367,8 @@ static bool reclaim(struct machine *machine)
 		free_space(space);
 		any = true;
 	}
-	if (memory_quarantined(&machine->memory) > 0 && invalidate_everything(machine) == 0)
+	if (memory_quarantined(&machine->memory) > 0 &&
+	    invalidate_everything(&machine->invalidator) == 0)
 		any = true;
 	return any;
 }
@@ -350,29 +395,60 @@ int space_fork(struct space **fork, struct space *master, uint64_t page_limit, g
 	return result;
 }
 
+/* Whether this reset clears the dirty bits, so that the next one knows what was written. */
+static bool sweep_is_due(struct space *space)
+{
+	if (!space->machine->host->dirty_bits || space->frame_count < SWEEP_LEAST ||
+	    --space->next_sweep > 0)
+		return false;
+	space->sweep_interval = (uint32_t)min_u64(space->sweep_interval * 2, SWEEP_RAREST);
+	space->next_sweep = space->sweep_interval;
+	return true;
+}
+
+static void restore_frame(struct space *space, const struct frame *frame, void *page)
+{
+	if (frame->source != 0)
+		memcpy(page, memory_data(&space->machine->memory, gpa(frame->source)), PAGE_SIZE);
+	else
+		memset(page, 0, PAGE_SIZE);
+	space->restored++;
+}
+
+/*
+ * The contents of before. Where dirty bits can be used, only what was written
+ * since they were cleared: what is written again and again keeps its bit, what
+ * is not loses it once, so that few resets cost the flush that clearing takes.
+ */
 static void restore_frames(struct space *space)
 {
 	struct memory *memory = &space->machine->memory;
+	bool choose = space->machine->host->dirty_bits;
+	bool sweep = sweep_is_due(space);
+	struct edit edit;
 
+	edit_begin(&edit, space, INVALIDATION_CLEANED);
 	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
 		const struct frame *frame = frame_at(space, number);
-		void *page = memory_data(memory, address_of(space, number));
+		gva_t page = gva(frame->page);
 
-		if (frame->source != 0)
-			memcpy(page, memory_data(memory, gpa(frame->source)), PAGE_SIZE);
-		else
-			memset(page, 0, PAGE_SIZE);
+		if (!choose || pagetable_is_dirty(&space->table, page))
+			restore_frame(space, frame, memory_data(memory, address_of(space, number)));
+		if (sweep)
+			pagetable_set_dirty(&space->table, page, false);
 		number = frame->next;
 	}
-	space->restored += space->frame_count;
+	edit_finish(&edit);
 	space->kept = space->frame_count + space->table_count - space->fresh;
 }
 
 /* More than this is given back. */
 static bool keeps_pages(const struct space *space)
 {
-	return !space->rebuild && space->frame_count + space->table_count <=
-	                                  max_u64(space->page_limit / KEPT_SHARE, KEPT_LEAST);
+	return !space->rebuild &&
+	       !invalidate_must_rebuild(invalidator_of(space), &space->translations) &&
+	       space->frame_count + space->table_count <=
+	               max_u64(space->page_limit / KEPT_SHARE, KEPT_LEAST);
 }
 
 int space_reset(struct space *space, gva_t prepare)
@@ -385,7 +461,7 @@ int space_reset(struct space *space, gva_t prepare)
 	}
 	free_frames(space);
 	drop_tables(space);
-	invalidate_when_due(space->machine);
+	invalidate_when_due(invalidator_of(space));
 	result = build_fork(space, prepare);
 	if (result < 0)
 		space->rebuild = true;
@@ -426,7 +502,7 @@ void space_destroy(struct space *space)
 		if (keep_idle(space))
 			return;
 		free_space(space);
-		invalidate_when_due(machine);
+		invalidate_when_due(&machine->invalidator);
 		return;
 	}
 	free(space);
@@ -444,8 +520,7 @@ void space_free_idle(struct machine *machine)
 
 void space_enter(struct space *space)
 {
-	space->epoch++;
-	space->entered = true;
+	invalidate_before_entry(&space->translations, &space->table);
 }
 
 /* Edits. */
@@ -466,7 +541,7 @@ static void unmap_fresh(struct space *space, gva_t va, uint64_t length)
 static int map_page(struct space *space, gva_t va, unsigned protection, bool unrestorable)
 {
 	gpa_t frame;
-	int result = take_frame(space, gpa(0), &frame);
+	int result = take_frame(space, va, gpa(0), &frame);
 
 	if (result < 0)
 		return result;
@@ -490,15 +565,9 @@ static bool any_mapped(const struct space *space, gva_t va, uint64_t length)
 	return false;
 }
 
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable)
+static int map_pages(struct space *space, gva_t va, uint64_t length, unsigned protection,
+                     bool unrestorable)
 {
-	if (length == 0 || !is_aligned(va.value | length, PAGE_SIZE) ||
-	    !range_within(va.value, length, LAYOUT_USER_END))
-		return -EINVAL;
-	if (!within_limit(space, length >> PAGE_SHIFT))
-		return -ENOMEM;
-	if (any_mapped(space, va, length))
-		return -EEXIST;
 	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
 		int result = map_page(space, gva(va.value + offset), protection, unrestorable);
 
@@ -510,20 +579,23 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
 	return 0;
 }
 
-struct edit {
-	struct space *space;
-	struct invalidation invalidation;
-	struct leaving_frames leaving;
-};
-
-/*
- * The edit is made. Where translations of before may be left, nothing is to be
- * undone: the space must not run any more.
- */
-static void finish_edit(struct space *space, struct invalidation *invalidation)
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable)
 {
-	if (space->entered && invalidation_finish(invalidation) < 0)
-		space->rebuild = space->poisoned = true;
+	struct edit edit;
+	int result;
+
+	if (length == 0 || !is_aligned(va.value | length, PAGE_SIZE) ||
+	    !range_within(va.value, length, LAYOUT_USER_END))
+		return -EINVAL;
+	if (!within_limit(space, length >> PAGE_SHIFT))
+		return -ENOMEM;
+	if (any_mapped(space, va, length))
+		return -EEXIST;
+	/* The leaves are new; links to tables that were shared change. */
+	edit_begin(&edit, space, INVALIDATION_LINKED);
+	result = map_pages(space, va, length, protection, unrestorable);
+	edit_finish(&edit);
+	return result;
 }
 
 /* A leaf went. Freeing its frame drops its translations; one that is shared stays. */
@@ -532,24 +604,22 @@ static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
 {
 	struct edit *edit = context;
 
-	(void)va;
 	(void)after;
 	edit->space->rebuild = true;
 	if (owns(edit->space, before->frame))
 		leave(&edit->leaving, before->frame);
 	else
-		invalidation_note(&edit->invalidation, before->frame, true);
+		invalidation_note(&edit->invalidation, va, before->frame);
 }
 
 int space_unmap(struct space *space, gva_t va, uint64_t length)
 {
-	struct edit edit = {.space = space, .leaving.space = space};
+	struct edit edit;
 	int result;
 
-	invalidation_begin(&edit.invalidation, space->machine);
+	edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
-	leave_finish(&edit.leaving);
-	finish_edit(space, &edit.invalidation);
+	edit_finish(&edit);
 	return result;
 }
 
@@ -561,22 +631,20 @@ static void leaf_protected(void *context, gva_t va, const struct mapping *before
 	uint32_t lost = before->flags & ~after->flags &
 	                (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
 
-	(void)va;
 	edit->space->rebuild = true;
 	if (lost != 0)
-		invalidation_note(&edit->invalidation, before->frame,
-		                  !owns(edit->space, before->frame));
+		invalidation_note(&edit->invalidation, va, before->frame);
 }
 
 int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
 {
-	struct edit edit = {.space = space};
+	struct edit edit;
 	int result;
 
-	invalidation_begin(&edit.invalidation, space->machine);
+	edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection),
 	                           leaf_protected, &edit);
-	finish_edit(space, &edit.invalidation);
+	edit_finish(&edit);
 	return result;
 }
 
@@ -605,7 +673,7 @@ static void move_page(struct edit *edit, gva_t from, gva_t to)
 	pagetable_lookup(table, from, &mapping);
 	pagetable_unmap(table, from, PAGE_SIZE, NULL, NULL);
 	pagetable_map(table, to, mapping.frame, PAGE_SIZE, mapping.flags);
-	invalidation_note(&edit->invalidation, mapping.frame, !owns(edit->space, mapping.frame));
+	invalidation_note(&edit->invalidation, from, mapping.frame);
 }
 
 /* Makes the paths of all mapped pages private, where they are and where they go. */
@@ -626,22 +694,20 @@ static int own_paths(struct space *space, gva_t from, gva_t to, uint64_t length)
 
 int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 {
-	struct edit edit = {.space = space};
+	struct edit edit;
 	int result;
 
 	if (!range_within(from.value, length, LAYOUT_USER_END) ||
 	    !range_within(to.value, length, LAYOUT_USER_END))
 		return -EINVAL;
+	edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = own_paths(space, from, to, length);
-	if (result < 0)
-		return result;
-	space->rebuild = true;
-	invalidation_begin(&edit.invalidation, space->machine);
-	for (uint64_t page = from.value; next_page(space, &page, from.value + length);
-	     page += PAGE_SIZE)
+	space->rebuild = space->rebuild || result == 0;
+	for (uint64_t page = from.value;
+	     result == 0 && next_page(space, &page, from.value + length); page += PAGE_SIZE)
 		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
-	finish_edit(space, &edit.invalidation);
-	return 0;
+	edit_finish(&edit);
+	return result;
 }
 
 bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
@@ -654,31 +720,40 @@ bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
 	return true;
 }
 
+/* Puts `frame` in the place of what the page is now. */
+static int replace_page(struct space *space, gva_t page, const struct mapping *before, gpa_t frame,
+                        bool by_guest)
+{
+	uint32_t flags = before->flags & (MAPPING_USER | MAPPING_EXECUTE);
+	struct edit edit;
+	int result;
+
+	if ((before->flags & MAPPING_COPY_ON_WRITE) != 0)
+		flags |= MAPPING_WRITE;
+	edit_begin(&edit, space, by_guest ? INVALIDATION_FAULTED : INVALIDATION_COPIED);
+	result = pagetable_replace(&space->table, page, frame, flags);
+	if (result == 0 && !by_guest)
+		invalidation_note(&edit.invalidation, page, before->frame);
+	edit_finish(&edit);
+	return result;
+}
+
 /* Gives the page a frame of its own; `mapping` is what it is now. */
 static int copy_page(struct space *space, gva_t page, const struct mapping *mapping, bool by_guest)
 {
 	struct memory *memory = &space->machine->memory;
-	struct invalidation invalidation;
-	uint32_t flags = mapping->flags & (MAPPING_USER | MAPPING_EXECUTE);
 	gpa_t frame;
-	int result = take_frame(space, mapping->frame, &frame);
+	int result = take_frame(space, page, mapping->frame, &frame);
 
 	if (result < 0)
 		return result;
 	memcpy(memory_data(memory, frame), memory_data(memory, mapping->frame), PAGE_SIZE);
-	if ((mapping->flags & MAPPING_COPY_ON_WRITE) != 0)
-		flags |= MAPPING_WRITE;
-	result = pagetable_replace(&space->table, page, frame, flags);
+	result = replace_page(space, page, mapping, frame, by_guest);
 	if (result < 0) {
 		free_frame(space, frame);
 		return result;
 	}
 	space->copied++;
-	if (by_guest)
-		return 0;
-	invalidation_begin(&invalidation, space->machine);
-	invalidation_note(&invalidation, mapping->frame, true);
-	finish_edit(space, &invalidation);
 	return 0;
 }
 
@@ -704,6 +779,13 @@ static void *host_address(const struct space *space, gva_t va, const struct mapp
 	uint8_t *page = memory_data(&space->machine->memory, frame);
 
 	return page + (va.value & (PAGE_SIZE - 1));
+}
+
+/* The processor's own writes set the dirty bit. */
+static void note_host_write(struct space *space, gva_t va)
+{
+	if (space->machine->host->dirty_bits)
+		pagetable_set_dirty(&space->table, va, true);
 }
 
 static void cut_to_page(gva_t va, uint64_t *length)
@@ -733,6 +815,7 @@ int space_pin_write(struct space *space, gva_t va, uint64_t *length, void **host
 	pagetable_lookup(&space->table, va, &mapping);
 	if ((mapping.flags & MAPPING_USER) == 0)
 		return -EFAULT;
+	note_host_write(space, va);
 	cut_to_page(va, length);
 	*host = host_address(space, va, &mapping);
 	return 0;
@@ -752,6 +835,7 @@ int space_pin_load(struct space *space, gva_t va, uint64_t *length, void **host)
 	}
 	if (result < 0)
 		return result;
+	note_host_write(space, va);
 	cut_to_page(va, length);
 	*host = host_address(space, va, &mapping);
 	return 0;

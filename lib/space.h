@@ -15,6 +15,7 @@
 #define KVMSB_SPACE_H
 
 #include "address.h"
+#include "invalidate.h"
 #include "memory.h"
 #include "pagetable.h"
 
@@ -27,10 +28,7 @@ struct machine;
 struct space {
 	struct machine *machine;
 	struct pagetable table;
-	uint64_t serial;       /* never 0, never used twice in a machine */
-	uint64_t generation;   /* changes that table.generation does not count */
-	uint64_t epoch;        /* counts entries: tables made since the last one are not stale */
-	bool entered;          /* since it was built */
+	struct translations translations; /* the same for processors (invalidate.h) */
 	const struct space *master; /* NULL: not a fork */
 	uint32_t first_frame;  /* of the list of its own data frames (memory.h) */
 	uint64_t frame_count;
@@ -40,6 +38,7 @@ struct space {
 	uint64_t kept;         /* and what it kept of earlier requests: does not count against this one */
 	bool rebuild;          /* restoring contents is not enough to reset it */
 	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
+	uint32_t sweep_interval, next_sweep; /* in resets: when dirty bits are cleared */
 	uint64_t copied;       /* statistics: pages copied from the master */
 	uint64_t restored;     /* pages restored by resets */
 	struct space *next_idle;
@@ -71,21 +70,13 @@ void space_destroy(struct space *space);
 /* Frees the kept ones; the machine is going. */
 void space_free_idle(struct machine *machine);
 
-/*
- * The guest is about to run in the space: its tables will be cached. Call
- * before every entry, then load root and generation from here.
- */
+/* The guest is about to run in the space: its tables will be cached. Call before every entry. */
 void space_enter(struct space *space);
-
-static inline uint64_t space_generation(const struct space *space)
-{
-	return space->generation + space->table.generation;
-}
 
 /* A fault for which there is no reason in the tables: makes the next entry forget all translations. */
 static inline void space_forget(struct space *space)
 {
-	space->generation++;
+	invalidate_forget(&space->translations);
 }
 
 /*
@@ -94,8 +85,7 @@ static inline void space_forget(struct space *space)
  * that a reset cannot restore. Returns 0, -ENOMEM (limit or host; nothing of
  * it is mapped then), -EINVAL.
  */
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
-              bool unrestorable);
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable);
 
 /*
  * Takes away whatever is mapped in the range; private frames are freed.

@@ -77,7 +77,7 @@ static int configure(struct vcpu *vcpu)
 		result = kvm_vcpu_set_xcr0(vcpu->fd, vcpu->machine->host->features.xcr0);
 	if (result < 0)
 		return result;
-	vcpu->cr3 = vcpu->user_sregs.cr3;
+	vcpu->cached.cr3 = vcpu->user_sregs.cr3;
 	vcpu->run->s.regs.sregs = vcpu->user_sregs;
 	segments_set_msrs(entries, lstar(vcpu), flag_mask(vcpu));
 	return kvm_vcpu_set_msrs(vcpu->fd, entries, SEGMENTS_MSR_COUNT);
@@ -113,6 +113,7 @@ int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index)
 	*vcpu = (struct vcpu){.machine = machine,
 	                      .index = index,
 	                      .fd = -1,
+	                      .cached.index = index,
 	                      .time_limit.signal = machine->timeout_signal};
 	segments_write_tss(pages,
 	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
@@ -250,7 +251,7 @@ static int clean(struct vcpu *vcpu, uint64_t *kvm_runs)
 	if (result == 0)
 		result = vcpu->failed ? configure(vcpu) : clear_events(vcpu);
 	vcpu->at_sysret = false;
-	vcpu->serial = 0;
+	vcpu->cached.serial = 0;
 	if (result < 0) {
 		vcpu->broken = true;
 		return result;
@@ -264,6 +265,7 @@ static bool same_segment(const struct kvm_segment *a, const struct kvm_segment *
 	return a->selector == b->selector && a->dpl == b->dpl;
 }
 
+/* But for CR3. */
 static bool sregs_in_place(const struct vcpu *vcpu, const struct kvm_sregs *want)
 {
 	const struct kvm_sregs *have = &vcpu->run->s.regs.sregs;
@@ -271,26 +273,7 @@ static bool sregs_in_place(const struct vcpu *vcpu, const struct kvm_sregs *want
 	return same_segment(&have->cs, &want->cs) && same_segment(&have->ss, &want->ss) &&
 	       have->ds.selector == want->ds.selector && have->es.selector == want->es.selector &&
 	       have->fs.selector == want->fs.selector && have->gs.selector == want->gs.selector &&
-	       have->fs.base == want->fs.base && have->gs.base == want->gs.base &&
-	       vcpu->cr3 == want->cr3;
-}
-
-/*
- * CR3 for the context's space. One that differs from the last makes KVM flush;
- * the same space at another generation needs that too, so PWT (which has no
- * effect on memory that is all write-back) is toggled to make it differ.
- */
-static uint64_t choose_cr3(struct vcpu *vcpu, const struct vcpu_context *context)
-{
-	uint64_t root = context->root.value;
-
-	if ((vcpu->cr3 & ~CR3_PWT) != root)
-		return root;
-	if ((vcpu->serial == context->serial && vcpu->generation == context->generation) ||
-	    vcpu->machine->host->shadow_paging)
-		return vcpu->cr3;
-	vcpu->machine->statistics.forced_flushes++;
-	return vcpu->cr3 ^ CR3_PWT;
+	       have->fs.base == want->fs.base && have->gs.base == want->gs.base;
 }
 
 static void load_general(struct kvm_regs *to, const struct kvmsb_registers *from)
@@ -353,12 +336,15 @@ static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 	struct kvm_sync_regs *sync = &vcpu->run->s.regs;
 	struct kvm_sregs want = vcpu->user_sregs;
 	uint64_t stub_flags = sync->regs.rflags;
-	bool same_space;
+	uint64_t cr3 = vcpu->cached.cr3, serial = vcpu->cached.serial;
+	bool same_cr3, same_space;
 
-	want.cr3 = choose_cr3(vcpu, context);
+	want.cr3 = invalidate_entry(&vcpu->machine->invalidator, &vcpu->cached,
+	                            context->translations);
+	same_cr3 = want.cr3 == cr3;
+	same_space = same_cr3 && serial == vcpu->cached.serial;
 	want.fs.base = context->registers.fs_base;
 	want.gs.base = context->registers.gs_base;
-	same_space = vcpu->cr3 == want.cr3 && vcpu->serial == context->serial;
 	load_general(&sync->regs, &context->registers);
 	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 	if (vcpu->at_sysret && same_space && returns_by_sysret(&context->registers) &&
@@ -366,13 +352,10 @@ static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 		/* SYSRET does the rest; loading segments costs as much as the exit. */
 		sync->regs.rip = SYSRET_ADDRESS;
 		sync->regs.rflags = stub_flags;
-	} else if (!sregs_in_place(vcpu, &want)) {
+	} else if (!same_cr3 || !sregs_in_place(vcpu, &want)) {
 		sync->sregs = want;
 		vcpu->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	}
-	vcpu->cr3 = want.cr3;
-	vcpu->serial = context->serial;
-	vcpu->generation = context->generation;
 	vcpu->at_sysret = false;
 }
 
@@ -646,9 +629,7 @@ static int clear_selectors(struct vcpu *vcpu, const struct vcpu_context *context
                            struct vcpu_exit *exit, uint64_t *kvm_runs)
 {
 	struct vcpu_context stub = {
-		.root = context->root,
-		.serial = context->serial,
-		.generation = context->generation,
+		.translations = context->translations,
 		.registers = {.rip = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_CLEAR_SELECTORS,
 	                      .rflags = RFLAGS_FIXED,
 	                      .fs_base = context->registers.fs_base,

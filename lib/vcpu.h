@@ -15,7 +15,7 @@
 #ifndef KVMSB_VCPU_H
 #define KVMSB_VCPU_H
 
-#include "address.h"
+#include "invalidate.h"
 #include "time_limit.h"
 
 #include <kvmsandbox/result.h>
@@ -53,9 +53,7 @@ struct vcpu_exit {
  */
 struct vcpu_context {
 	struct kvmsb_registers registers;
-	gpa_t root;              /* of the page tables */
-	uint64_t serial;         /* of the space; never 0 */
-	uint64_t generation;     /* of the space: differs when translations must be forgotten */
+	struct translations *translations; /* of its address space; the space's */
 	struct vcpu *home;       /* while suspended: the vCPU that holds its x87 and vector state, if any */
 	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
 	bool state_saved;        /* saved_state is to be loaded before it goes on */
@@ -92,9 +90,7 @@ struct vcpu {
 	bool failed;                 /* all of its state is suspect: set it anew, too */
 	bool at_sysret;              /* in the ring-0 stub, before SYSRET */
 	uint64_t pending_out;        /* address of an OUT that KVM has yet to complete; 0: none */
-	uint64_t cr3;                /* as loaded */
-	uint64_t serial;             /* of the space that ran */
-	uint64_t generation;
+	struct cached_translations cached;
 
 	struct time_limit time_limit;
 };

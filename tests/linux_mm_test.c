@@ -864,12 +864,12 @@ static void test_fault_copies(void **state)
 	world_fork(&fork, &master);
 	assert_int_equal(mm_fault(&fork.process, BASE, SPACE_WRITE, true), 0);
 	assert_int_equal(fork.fake.space.copied, 1);
-	assert_int_equal(fork.fake.space.generation, 0);
+	assert_int_equal(fork.fake.space.translations.extra, 0);
 	/* Stale translations: the fault is the guest's own, the page is there. */
 	assert_int_equal(mm_fault(&fork.process, BASE, SPACE_WRITE, true), 0);
-	assert_int_equal(fork.fake.space.generation, 1);
+	assert_int_equal(fork.fake.space.translations.extra, 1);
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(1), SPACE_READ, true), 0);
-	assert_int_equal(fork.fake.space.generation, 2);
+	assert_int_equal(fork.fake.space.translations.extra, 2);
 	assert_int_equal(fork.fake.space.copied, 1);
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(2), SPACE_WRITE, true), -EFAULT);
 	assert_int_equal(guest_write(&fork.process, BASE + PAGES(1), &word, sizeof(word)), 0);

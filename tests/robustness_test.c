@@ -31,7 +31,7 @@
 #define BUFFER_SIZE 65536
 #define SMALL_LIMIT (2 * MEBIBYTE)
 /* Pages of one edit that is made known by dropping all there is. */
-#define MANY (2 * INVALIDATION_FRAMES)
+#define MANY (2 * INVALIDATION_PAGES)
 #define CHILD_SKIPS 2
 
 static uint64_t now(void)
@@ -287,9 +287,9 @@ static void serial_numbers_do_not_wrap(void **unused)
 	struct kvmsb *late;
 
 	(void)unused;
-	machine->next_serial = (UINT64_C(1) << 32) + pair.master->space->serial;
+	machine->next_serial = (UINT64_C(1) << 32) + pair.master->space->translations.serial;
 	late = fixture_fork(pair.master);
-	assert_int_not_equal(late->space->serial, pair.master->space->serial);
+	assert_int_not_equal(late->space->translations.serial, pair.master->space->translations.serial);
 	assert_int_equal(fixture_value(late, "unmap_marked", NO_NUMBERS), 0);
 	assert_int_equal(fixture_value(pair.fork, "peek_marked", NO_NUMBERS), 5);
 	assert_int_equal(kvmsb_reset(late), 0);

@@ -249,8 +249,6 @@ static int measure_loop(struct bench *bench, int (*loop)(struct kvmsb *, struct 
 		return -1;
 	context = &fork->context;
 	space_enter(fork->space);
-	context->root = fork->space->table.root;
-	context->generation = space_generation(fork->space);
 	context->registers = (struct kvmsb_registers){.rip = bench->at.out_forever, .rflags = 2};
 	result = machine_vcpu_acquire(fork->machine, context, time_now() + FAR_AWAY_NS, &vcpu);
 	if (result == 0) {
