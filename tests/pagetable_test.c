@@ -1291,6 +1291,95 @@ static void test_stale_moves_no_further_than_needed(void **state)
 	assert_int_equal(f->clients[1].held, 5);
 }
 
+/* What translates a page moves, and nothing else: no leaf differs, and nothing of it is stale. */
+static void test_renew_path(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t digest;
+	uint32_t n;
+
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(HALF)), -EINVAL);
+	assert_int_equal(map(&f->pt, 0, 0, 2 * PAGE, RW), 0);
+	assert_int_equal(map(&f->pt, 2 * MIB, 2 * MIB, 2 * MIB, RW | LARGE), 0);
+	assert_false(pagetable_leaf_stale(&f->pt, gva(PAGE)));
+	n = f->machine.allocations;
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(PAGE)), 0);
+	assert_int_equal(f->machine.allocations, n);
+	touch(f, &f->pt, PAGE);
+	touch(f, &f->pt, 3 * MIB);
+	assert_true(pagetable_leaf_stale(&f->pt, gva(PAGE)));
+	assert_true(pagetable_leaf_stale(&f->pt, gva(3 * MIB)));
+	digest = machine_digest(&f->machine);
+	for (n = 0; n < 4; n++) {
+		f->machine.fail_in = n;
+		assert_int_equal(pagetable_renew_path(&f->pt, gva(PAGE + 8)), -ENOMEM);
+		assert_int_equal(machine_digest(&f->machine), digest);
+	}
+	f->machine.fail_in = NEVER;
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(PAGE + 8)), 0);
+	assert_false(pagetable_leaf_stale(&f->pt, gva(PAGE)));
+	assert_false(pagetable_leaf_stale(&f->pt, gva(3 * MIB)));
+	assert_mapped(&f->pt, PAGE, PAGE, MAPPING_4K, RW);
+	assert_mapped(&f->pt, 2 * MIB, 2 * MIB, MAPPING_2M, RW);
+	assert_int_equal(f->machine.used, 4);
+	assert_int_equal(pagetable_freeze(&f->pt), 0);
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(PAGE)), -EROFS);
+}
+
+/* A large leaf stays one; of a hole it is the last table that moves. */
+static void test_renew_path_above_the_lowest_tables(void **state)
+{
+	struct fixture *f = *state;
+	gpa_t root = f->pt.root;
+
+	assert_int_equal(map(&f->pt, 0, 0, 2 * MIB, RW | LARGE), 0);
+	touch(f, &f->pt, 0);
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(PAGE)), 0);
+	assert_mapped(&f->pt, 0, 0, MAPPING_2M, RW);
+	assert_true(f->pt.root.value != root.value);
+	assert_int_equal(f->machine.used, 3);
+	root = f->pt.root;
+	touch(f, &f->pt, 0);
+	assert_int_equal(pagetable_renew_path(&f->pt, gva(512 * GIB)), 0);
+	assert_true(f->pt.root.value != root.value);
+	assert_int_equal(f->machine.used, 3);
+	assert_mapped(&f->pt, 0, 0, MAPPING_2M, RW);
+}
+
+static void test_dirty_bits(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t generation;
+
+	assert_int_equal(map(&f->pt, 0, 0, 2 * PAGE, RW), 0);
+	assert_int_equal(map(&f->pt, 2 * PAGE, 2 * PAGE, PAGE, MAPPING_USER), 0);
+	assert_true(pagetable_is_dirty(&f->pt, gva(8)));
+	generation = f->pt.generation;
+	pagetable_set_dirty(&f->pt, gva(8), true);
+	assert_int_equal(f->pt.generation, generation);
+	pagetable_set_dirty(&f->pt, gva(8), false);
+	assert_int_equal(f->pt.generation, generation + 1);
+	assert_false(pagetable_is_dirty(&f->pt, gva(16)));
+	assert_true(pagetable_is_dirty(&f->pt, gva(PAGE)));
+	assert_mapped(&f->pt, 0, 0, MAPPING_4K, RW);
+	pagetable_set_dirty(&f->pt, gva(0), false);
+	pagetable_set_dirty(&f->pt, gva(0), true);
+	assert_int_equal(f->pt.generation, generation + 1);
+	assert_true(pagetable_is_dirty(&f->pt, gva(0)));
+	/* Read-only, absent: always dirty. */
+	pagetable_set_dirty(&f->pt, gva(2 * PAGE), false);
+	pagetable_set_dirty(&f->pt, gva(GIB), false);
+	assert_true(pagetable_is_dirty(&f->pt, gva(2 * PAGE)));
+	assert_true(pagetable_is_dirty(&f->pt, gva(GIB)));
+	/* The master's are not the child's to clear. */
+	assert_int_equal(pagetable_freeze(&f->pt), 0);
+	assert_int_equal(pagetable_share(&f->pt, &f->child, &f->clients[1]), 0);
+	generation = machine_digest(&f->machine);
+	pagetable_set_dirty(&f->child, gva(PAGE), false);
+	assert_true(pagetable_is_dirty(&f->child, gva(PAGE)));
+	assert_int_equal(machine_digest(&f->machine), generation);
+}
+
 static void test_stale_large_leaf_is_not_removed_in_place(void **state)
 {
 	struct fixture *f = *state;
@@ -2357,6 +2446,9 @@ int main(void)
 		UNIT(test_stale_in_place),
 		UNIT(test_stale_split_moves_up_to_the_root),
 		UNIT(test_stale_moves_no_further_than_needed),
+		UNIT(test_renew_path),
+		UNIT(test_renew_path_above_the_lowest_tables),
+		UNIT(test_dirty_bits),
 		UNIT(test_stale_large_leaf_is_not_removed_in_place),
 		UNIT(test_stale_freeze),
 		UNIT(test_stale_root_entry),
