@@ -14,6 +14,8 @@
 /* A guest physical page that nothing else uses: data begins at 4 GiB. */
 #define SHADOW_SLOT_ADDRESS PAGE_SIZE
 
+#define LARGE_PAGE_SIZE (UINT64_C(2) << 20)
+
 /* Table frames in quarantine that are worth a drop: 16 MiB. */
 #define QUARANTINE_LIMIT 4096u
 
@@ -123,48 +125,9 @@ void invalidation_begin(struct invalidation *invalidation, struct invalidator *i
 	invalidation->table = table;
 	invalidation->rule = rule;
 	invalidation->generation = table->generation;
-	invalidation->count = 0;
-}
-
-void invalidation_note(struct invalidation *invalidation, gva_t page, gpa_t frame)
-{
-	uint32_t number = invalidation->count;
-
-	if (!invalidation->invalidator->shadow || number > INVALIDATION_PAGES ||
-	    !pagetable_leaf_stale(invalidation->table, page))
-		return;
-	if (number < INVALIDATION_PAGES) {
-		invalidation->changed[number].page = page;
-		invalidation->changed[number].frame = frame;
-	}
-	invalidation->count = number + 1;
-}
-
-/* Taking write permission from the host's mapping and giving it back: contents never change. */
-static int drop_page(struct invalidator *invalidator, gpa_t frame)
-{
-	uint8_t *page = memory_data(invalidator->memory, frame);
-
-	if (mprotect(page, PAGE_SIZE, PROT_READ) < 0)
-		return -errno;
-	count(invalidator, INVALIDATION_PAGE, 1);
-	/* Merges what the first call split, so it cannot run out of anything; it would be
-	 * harmless, too: nobody writes to a frame that is shared. */
-	return mprotect(page, PAGE_SIZE, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
-}
-
-/* Nobody else uses the frame, so its page can go and come back. */
-static int drop_private_page(struct invalidator *invalidator, gpa_t frame)
-{
-	uint8_t *page = memory_data(invalidator->memory, frame);
-	uint8_t contents[PAGE_SIZE];
-
-	memcpy(contents, page, sizeof(contents));
-	if (madvise(page, PAGE_SIZE, MADV_DONTNEED) < 0)
-		return -errno;
-	memcpy(page, contents, sizeof(contents));
-	count(invalidator, INVALIDATION_PAGE, 1);
-	return 0;
+	invalidation->pages = 0;
+	invalidation->regions = 0;
+	invalidation->shared = false;
 }
 
 static bool is_private(const struct invalidation *invalidation, gpa_t frame)
@@ -173,50 +136,72 @@ static bool is_private(const struct invalidation *invalidation, gpa_t frame)
 	       invalidation->translations->serial;
 }
 
+static void note_region(struct invalidation *invalidation, gva_t page)
+{
+	uint32_t number = invalidation->regions;
+
+	/* Edits come in the order of addresses. */
+	if (number > INVALIDATION_REGIONS ||
+	    (number > 0 && (invalidation->region[number - 1].value ^ page.value) < LARGE_PAGE_SIZE))
+		return;
+	if (number < INVALIDATION_REGIONS)
+		invalidation->region[number] = page;
+	invalidation->regions = number + 1;
+}
+
+void invalidation_note(struct invalidation *invalidation, gva_t page, gpa_t frame)
+{
+	if (!invalidation->invalidator->shadow || !pagetable_leaf_stale(invalidation->table, page))
+		return;
+	if (invalidation->pages < INVALIDATION_PAGES)
+		invalidation->frames[invalidation->pages] = frame;
+	if (!is_private(invalidation, frame))
+		invalidation->shared = true;
+	invalidation->pages++;
+	note_region(invalidation, page);
+}
+
+/* Nobody else uses the frame, so its page can go and come back. */
+static int drop_page(struct invalidator *invalidator, gpa_t frame)
+{
+	uint8_t *page = memory_data(invalidator->memory, frame);
+	uint8_t contents[PAGE_SIZE];
+
+	memcpy(contents, page, sizeof(contents));
+	if (!memory_frames_discard(invalidator->memory, frame, 1))
+		return -ENOMEM;
+	memcpy(page, contents, sizeof(contents));
+	count(invalidator, INVALIDATION_PAGE, 1);
+	return 0;
+}
+
 static int drop_pages(struct invalidation *invalidation)
 {
 	int result = 0;
 
-	for (uint32_t i = 0; i < invalidation->count && result == 0; i++) {
-		gpa_t frame = invalidation->changed[i].frame;
-
-		result = is_private(invalidation, frame)
-		                 ? drop_private_page(invalidation->invalidator, frame)
-		                 : drop_page(invalidation->invalidator, frame);
-	}
+	for (uint64_t i = 0; i < invalidation->pages && result == 0; i++)
+		result = drop_page(invalidation->invalidator, invalidation->frames[i]);
 	return result;
-}
-
-static bool prefers_paths(const struct invalidation *invalidation)
-{
-	return invalidation->count > 1;
 }
 
 static int renew_paths(struct invalidation *invalidation)
 {
 	int result = 0;
 
-	for (uint32_t i = 0; i < invalidation->count && result == 0; i++) {
-		gva_t page = invalidation->changed[i].page;
-
-		/* One that an earlier page's path has moved is not stale any more. */
-		if (!pagetable_leaf_stale(invalidation->table, page))
-			continue;
-		result = pagetable_renew_path(invalidation->table, page);
-		if (result == 0)
-			count(invalidation->invalidator, INVALIDATION_PATH, 1);
+	if (invalidation->regions > INVALIDATION_REGIONS)
+		return -E2BIG;
+	for (uint32_t i = 0; i < invalidation->regions && result == 0; i++) {
+		result = pagetable_renew_path(invalidation->table, invalidation->region[i]);
+		count(invalidation->invalidator, INVALIDATION_PATH, 1);
 	}
 	return result;
 }
 
 static int drop_noted(struct invalidation *invalidation)
 {
-	int result = -ENOMEM;
+	bool few = !invalidation->shared && invalidation->pages <= INVALIDATION_PAGES;
+	int result = few ? drop_pages(invalidation) : renew_paths(invalidation);
 
-	if (invalidation->count <= INVALIDATION_PAGES && prefers_paths(invalidation))
-		result = renew_paths(invalidation);
-	if (result < 0 && invalidation->count <= INVALIDATION_PAGES)
-		result = drop_pages(invalidation);
 	return result < 0 ? invalidate_everything(invalidation->invalidator) : 0;
 }
 
@@ -233,7 +218,7 @@ int invalidation_finish(struct invalidation *invalidation)
 		                                     invalidation->generation;
 		return 0;
 	}
-	return invalidation->count > 0 ? drop_noted(invalidation) : 0;
+	return invalidation->pages > 0 ? drop_noted(invalidation) : 0;
 }
 
 bool invalidate_is_stale(const struct invalidator *invalidator,

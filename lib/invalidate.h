@@ -46,13 +46,19 @@
  *  REUSED: a root frame of      | serial differs       | waited (RELEASED)
  *    another space before       |                      |
  *
- * Dropping the translation of a page on a SHADOW host, by what is cheapest for
- * the number of pages and of spaces that share them (invalidate.c says why):
- *   PAGE   its frame's host mapping loses and regains write permission: the MMU
- *          notifier makes KVM drop the frame in all spaces; contents stay
+ * Dropping the translation of a page on a SHADOW host, by what was measured to be
+ * cheapest (tests/bench/invalidation.c; microseconds for the host, then for the
+ * guest that reads the pages again; PVM):
+ *   PAGE   the host's page goes and comes back with its contents: the MMU notifier
+ *          makes KVM drop the frame. Only of a frame that nobody else has:
+ *          5 + 4 for one page, 4 and 1 more for each other
  *   PATH   the tables that translate it move to fresh frames, up to a new root:
- *          nobody else is disturbed
- *   SHADOW a memory slot is added and deleted: all of the machine is dropped
+ *          2 + 12, for up to eight pages of a 2 MiB region, then hardly more. What
+ *          others share is not touched, so it costs the same among 500 forks,
+ *          where an mprotect(2) pair of a shared frame takes hundreds
+ *   SHADOW a memory slot is added and deleted, which drops all of the machine's
+ *          shadow: 400 to 3000, and 15 and more for each space's next run. Only
+ *          when there is no memory for a PATH, and to free tables that wait
  *
  * Each row that orders something is a rule: counted, and left out on purpose,
  * one at a time, in builds of the tests (KVMSB_PLANTED_BUGS), which must notice.
@@ -104,7 +110,6 @@ struct invalidator {
 	bool shadow;               /* the host keeps shadow page tables */
 	uint8_t *slot_page;        /* any page of host memory, for the slot that comes and goes */
 	pthread_mutex_t drop_lock; /* one drop of the shadow at a time; takes memory.lock inside */
-	_Atomic uint32_t spaces;   /* that are alive, or kept: those that may share a frame */
 	_Atomic uint64_t counts[INVALIDATION_COUNTS];
 };
 
@@ -164,8 +169,10 @@ bool invalidate_must_rebuild(const struct invalidator *invalidator,
 /* The space's tables were given back, and others are built: no generation comes twice. */
 void invalidate_rebuild(struct translations *translations, const struct pagetable *table);
 
-/* Pages that one edit changed; more than these: the whole shadow is dropped. */
-#define INVALIDATION_PAGES 256u
+/* 2 MiB regions that one edit may change leaves of; more than these: the whole shadow is dropped. */
+#define INVALIDATION_REGIONS 256u
+/* Pages that are cheaper to drop one by one than with their path. */
+#define INVALIDATION_PAGES 2u
 
 struct invalidation {
 	struct invalidator *invalidator;
@@ -173,11 +180,11 @@ struct invalidation {
 	struct pagetable *table;
 	enum invalidation_count rule;
 	uint64_t generation; /* of the table before the edit */
-	uint32_t count;
-	struct {
-		gva_t page;
-		gpa_t frame;
-	} changed[INVALIDATION_PAGES];
+	uint64_t pages;      /* noted */
+	uint32_t regions;
+	bool shared;         /* some of their frames are not the space's own */
+	gpa_t frames[INVALIDATION_PAGES];
+	gva_t region[INVALIDATION_REGIONS]; /* a page in each */
 };
 
 /* Every edit of a table whose space may have run: begin, edit, note each leaf it changed, finish. */

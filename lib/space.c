@@ -266,7 +266,6 @@ static struct space *space_new(struct machine *machine, uint64_t page_limit)
 	space->translations.serial = machine->next_serial++;
 	space->first_frame = FRAME_NONE;
 	space->page_limit = page_limit;
-	machine->invalidator.spaces++;
 	return space;
 }
 
@@ -338,7 +337,6 @@ static int build_fork(struct space *space, gva_t prepare)
 
 static void free_space(struct space *space)
 {
-	space->machine->invalidator.spaces--;
 	free_frames(space);
 	drop_tables(space);
 	free(space);

@@ -30,8 +30,8 @@
 #define MEBIBYTE (UINT64_C(1) << 20)
 #define BUFFER_SIZE 65536
 #define SMALL_LIMIT (2 * MEBIBYTE)
-/* Pages of one edit that is made known by dropping all there is. */
-#define MANY (2 * INVALIDATION_PAGES)
+/* Pages of one edit that is made known by moving tables. */
+#define MANY 512
 #define CHILD_SKIPS 2
 
 static uint64_t now(void)
@@ -496,11 +496,16 @@ static void an_edit_that_is_not_known(void **unused)
 	const struct numbers pages = NUMBERS(MANY);
 	struct pair pair = make();
 	struct kvmsb_result result;
+	uint64_t limit;
 
 	(void)unused;
 	assert_int_equal(fixture_value(pair.fork, "touch_a", pages), MANY);
+	/* No table can be had, so that all must be dropped. */
+	limit = pair.fork->space->page_limit;
+	pair.fork->space->page_limit = 0;
 	fail_next(KVM_SET_USER_MEMORY_REGION, ENOMEM);
 	result = fixture_call(pair.fork, "protect_a", pages);
+	pair.fork->space->page_limit = limit;
 	assert_int_equal(has_failed(), has_shadow(&pair));
 	if (has_shadow(&pair)) {
 		assert_outcome(pair.fork, &result, KVMSB_OUTCOME_OUT_OF_MEMORY);
