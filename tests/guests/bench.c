@@ -26,6 +26,8 @@ long get_pids(long count);
 long write_bytes(long count);
 long read_clock(long count);
 long touch(long first, long count);
+long peek_pages(long first, long count);
+long rewrite_pages(long first, long count);
 uint64_t compute(uint64_t rounds);
 long add_up(const uint8_t *data, size_t length, uint8_t *copy);
 void out_forever(void);
@@ -74,6 +76,28 @@ long touch(long first, long count)
 
 	for (long i = first; i < first + count; i++)
 		sum += pages[i % PAGES][0]++;
+	return sum;
+}
+
+/* What stands in the first bytes of `count` pages, added up. */
+long peek_pages(long first, long count)
+{
+	long sum = 0;
+
+	for (long i = first; i < first + count; i++)
+		sum += pages[i % PAGES][0];
+	return sum;
+}
+
+/* The same, with a write that changes nothing before each read. */
+long rewrite_pages(long first, long count)
+{
+	long sum = 0;
+
+	for (long i = first; i < first + count; i++) {
+		__asm__ volatile("lock orb $0, %0" : "+m"(pages[i % PAGES][0]));
+		sum += pages[i % PAGES][0];
+	}
 	return sum;
 }
 
