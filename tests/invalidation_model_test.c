@@ -837,9 +837,50 @@ static void a_rule_left_out_is_noticed(void **unused)
 		}
 }
 
+/* One page in each of `regions`, written by the guest, then taken away from it by one edit. */
+static void protect_regions(uint64_t regions, uint64_t paths, uint64_t shadows)
+{
+	const uint64_t start = UINT64_C(0x10000000000), distance = UINT64_C(2) << 20;
+	struct model *model = make(SHADOW, 1);
+	struct member *member = &model->forks[0];
+	struct processor *processor = &model->processors[0];
+	const _Atomic uint64_t *counts = model->machine.invalidator.counts;
+	uint64_t before[2];
+
+	for (uint64_t i = 0; i < regions; i++)
+		assert_int_equal(space_map(member->space, gva(start + i * distance), PAGE_SIZE,
+		                           SPACE_READ | SPACE_WRITE, true),
+		                 0);
+	enter(model, processor, member);
+	for (uint64_t i = 0; i < regions; i++)
+		assert_non_null(access_page(model, processor, start + i * distance, true));
+	before[0] = counts[INVALIDATION_PATH];
+	before[1] = counts[INVALIDATION_SHADOW];
+	assert_int_equal(space_protect(member->space, gva(start), regions * distance, SPACE_READ), 0);
+	assert_int_equal(counts[INVALIDATION_PATH], before[0] + paths);
+	assert_int_equal(counts[INVALIDATION_SHADOW], before[1] + shadows);
+	enter(model, processor, member);
+	for (uint64_t i = 0; i < regions; i++) {
+		assert_null(access_page(model, processor, start + i * distance, true));
+		assert_non_null(access_page(model, processor, start + i * distance, false));
+	}
+	unmake(model);
+}
+
+/* Few pages by themselves, regions by their paths, too many regions by dropping all. */
+static void the_means_follow_the_size_of_the_edit(void **unused)
+{
+	(void)unused;
+	protect_regions(INVALIDATION_PAGES, 0, 0);
+	protect_regions(INVALIDATION_PAGES + 1, INVALIDATION_PAGES + 1, 0);
+	protect_regions(100, 100, 0);
+	protect_regions(INVALIDATION_REGIONS + 1, 0, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_means_follow_the_size_of_the_edit),
 		cmocka_unit_test(nothing_stale_is_used),
 		cmocka_unit_test(a_rule_left_out_is_noticed),
 	};
