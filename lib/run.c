@@ -139,6 +139,14 @@ static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit
 	return end_fault(result, exit, rip);
 }
 
+/* The plain form of a hypercall, OUT %eax, $0, without any prefix. */
+#define PLAIN_OUT_LENGTH 2u
+
+static bool is_plain_out(const uint8_t code[PLAIN_OUT_LENGTH])
+{
+	return code[0] == 0xe7 && code[1] == PORT_HYPERCALL;
+}
+
 /*
  * Without exits from ring 3, OUT to a port of ours faults: #GP(0) at the
  * instruction's two bytes. True when it was one; then it is done and passed.
@@ -146,19 +154,16 @@ static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit
 static bool is_faulting_out(struct kvmsb *sandbox, const struct vcpu_exit *exit)
 {
 	struct kvmsb_registers *registers = &sandbox->context.registers;
-	uint8_t code[2];
+	uint8_t code[PLAIN_OUT_LENGTH];
 
 	if (sandbox->machine->entry != KVMSB_ENTRY_EXCEPTION || exit->vector != VECTOR_GP ||
 	    exit->error_code != 0 || exit->in_kernel)
 		return false;
-	if (registers->rip == LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT) {
-		registers->rip += sizeof(code);
-		return true;
-	}
-	if (guest_read(&sandbox->process, registers->rip, code, sizeof(code)) < 0 ||
-	    code[0] != 0xe7 || code[1] != PORT_HYPERCALL)
+	if (registers->rip != LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT &&
+	    (guest_read(&sandbox->process, registers->rip, code, sizeof(code)) < 0 ||
+	     !is_plain_out(code)))
 		return false;
-	registers->rip += sizeof(code);
+	registers->rip += PLAIN_OUT_LENGTH;
 	return true;
 }
 
@@ -235,6 +240,9 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		rip = sandbox->context.registers.rip;
 		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,
 		                  &exit, &result->kvm_runs);
+		if (failed == 0 && exit.at_out)
+			failed = vcpu_pass_out(sandbox->vcpu, &sandbox->context, 0,
+			                       &result->kvm_runs);
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Entry and exit of a virtual processor; see vcpu.h. Where registers meet
- * struct kvm_run, an exit is decoded, and the pending is drained.
+ * struct kvm_run, and what an exit left pending (exit.h) is drained.
  */
 #include "vcpu.h"
 
@@ -19,16 +19,6 @@
 #include <unistd.h>
 
 #define SYNCED (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
-
-/* Words of an exception's frame, from the end of the stack: SDM 3A figure 6-9. */
-enum frame_word {
-	FRAME_SS = 1,
-	FRAME_RSP,
-	FRAME_RFLAGS,
-	FRAME_CS,
-	FRAME_RIP,
-	FRAME_ERROR_CODE
-};
 
 /* Exits that a vCPU may still make while it is drained; a store across two pages makes one. */
 #define DRAIN_LIMIT 16
@@ -418,184 +408,22 @@ static void store(const struct vcpu *vcpu, struct vcpu_context *context)
 	context->registers.gs_base = sync->sregs.gs.base;
 }
 
-static void decode_stray(struct vcpu *vcpu, struct vcpu_exit *exit)
+static struct exit_rules rules_of(const struct vcpu *vcpu)
 {
-	const struct kvm_run *state = vcpu->run;
+	const struct host_behaviour *host = vcpu->machine->host;
 
-	exit->kind = VCPU_EXIT_STRAY;
-	exit->kvm_reason = state->exit_reason;
-	if (state->exit_reason == KVM_EXIT_IO)
-		exit->address = state->io.port;
-	else if (state->exit_reason == KVM_EXIT_MMIO)
-		exit->address = state->mmio.phys_addr;
-	vcpu->unclean = true;
-}
-
-static void decode_failure(struct vcpu *vcpu, struct vcpu_exit *exit)
-{
-	const struct kvm_run *state = vcpu->run;
-
-	exit->kind = VCPU_EXIT_FAILED;
-	exit->kvm_reason = state->exit_reason;
-	if (state->exit_reason == KVM_EXIT_INTERNAL_ERROR)
-		exit->kvm_detail = state->internal.suberror;
-	else if (state->exit_reason == KVM_EXIT_FAIL_ENTRY)
-		exit->kvm_detail = (uint32_t)state->fail_entry.hardware_entry_failure_reason;
-	vcpu->unclean = vcpu->failed = true;
-}
-
-/* After SYSCALL: RCX is where it returns to, R11 what the flags were. */
-static void decode_syscall(struct vcpu_context *context, struct vcpu_exit *exit)
-{
-	exit->kind = VCPU_EXIT_SYSCALL;
-	context->registers.rip = context->registers.rcx;
-	context->registers.rflags = context->registers.r11;
-}
-
-static void lift_frame(const struct vcpu *vcpu, struct kvmsb_registers *registers)
-{
-	const uint64_t *end = vcpu->interrupt_stack_end;
-
-	registers->rip = end[-FRAME_RIP];
-	registers->rsp = end[-FRAME_RSP];
-	registers->rflags = end[-FRAME_RFLAGS];
-}
-
-/* Where SYSCALL stays in ring 3 but LSTAR is ring 0's, this fault is the system call. */
-static bool is_faulting_syscall(const struct vcpu *vcpu, const struct vcpu_context *context,
-                                const struct vcpu_exit *exit)
-{
-	return vcpu->machine->host->syscall_faults && exit->vector == VECTOR_PF && !exit->in_kernel &&
-	       context->registers.rip == lstar(vcpu) && exit->address == lstar(vcpu);
-}
-
-/* Which handler the OUT is in says the vector; the frame lies on the interrupt stack. */
-static void decode_exception(struct vcpu *vcpu, struct vcpu_context *context, uint64_t out,
-                             struct vcpu_exit *exit)
-{
-	const struct kvm_sregs *sregs = &vcpu->run->s.regs.sregs;
-	const uint64_t *end = vcpu->interrupt_stack_end;
-	uint64_t offset = out - (LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_EXCEPTIONS);
-
-	exit->kind = VCPU_EXIT_EXCEPTION;
-	exit->vector = (uint32_t)(offset / LAYOUT_KERNEL_EXCEPTION_STRIDE);
-	if ((VECTORS_WITH_ERROR_CODE >> exit->vector & 1) != 0)
-		exit->error_code = (uint32_t)end[-FRAME_ERROR_CODE];
-	if (exit->vector == VECTOR_PF)
-		exit->address = sregs->cr2;
-	exit->in_kernel = (end[-FRAME_CS] & 3) != 3;
-	lift_frame(vcpu, &context->registers);
-	if (is_faulting_syscall(vcpu, context, exit))
-		decode_syscall(context, exit);
-}
-
-/* Interrupted in ring 0, in a stub: the registers are to be the user's. */
-static void leave_stub(struct vcpu *vcpu, struct vcpu_context *context)
-{
-	struct kvmsb_registers *registers = &context->registers;
-
-	if ((vcpu->run->s.regs.sregs.cs.selector & 3) != 0)
-		return;
-	if (registers->rip - LAYOUT_KERNEL_TEXT >= LAYOUT_KERNEL_EXCEPTIONS) {
-		lift_frame(vcpu, registers);
-		return;
-	}
-	registers->rip = registers->rcx;
-	registers->rflags = registers->r11;
-}
-
-static bool is_our_out(const struct kvm_run *state)
-{
-	return state->exit_reason == KVM_EXIT_IO && state->io.direction == KVM_EXIT_IO_OUT &&
-	       state->io.size == 4 && state->io.count == 1;
-}
-
-static bool in_exception_handler(uint64_t out)
-{
-	uint64_t offset = out - (LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_EXCEPTIONS);
-
-	return offset < VECTOR_COUNT * LAYOUT_KERNEL_EXCEPTION_STRIDE &&
-	       offset % LAYOUT_KERNEL_EXCEPTION_STRIDE == 0;
-}
-
-/*
- * RIP after a hypercall must be past the OUT. Where KVM leaves it at the
- * instruction, ours are two bytes long; of a guest's own encoding only KVM
- * knows the length, so let it complete the instruction.
- */
-static void pass_hypercall(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
-                           uint64_t *kvm_runs)
-{
-	uint64_t rip = context->registers.rip;
-
-	exit->kind = VCPU_EXIT_HYPERCALL;
-	if (vcpu->machine->host->rip_past_out)
-		return;
-	vcpu->pending_out = rip;
-	if (rip == LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN_OUT) {
-		context->registers.rip += 2;
-		return;
-	}
-	if (drain(vcpu, kvm_runs) < 0)
-		decode_failure(vcpu, exit);
-	else
-		store(vcpu, context);
-}
-
-/* The ports of the ring-0 stubs count only in ring 0, and only from where our OUTs are. */
-static void decode_out(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
-                       uint64_t *kvm_runs)
-{
-	bool ring0 = (vcpu->run->s.regs.sregs.cs.selector & 3) == 0;
-	bool past = vcpu->machine->host->rip_past_out;
-	uint64_t out = context->registers.rip - (past ? 2 : 0);
-	unsigned port = vcpu->run->io.port;
-
-	vcpu->pending_out = 0;
-	if (port == PORT_HYPERCALL && !ring0) {
-		pass_hypercall(vcpu, context, exit, kvm_runs);
-		return;
-	}
-	if (port == PORT_SYSCALL_RING3 && !ring0) {
-		decode_syscall(context, exit);
-	} else if (port == PORT_SYSCALL_RING0 && ring0 &&
-	           out == LAYOUT_KERNEL_TEXT + LAYOUT_KERNEL_SYSCALL) {
-		decode_syscall(context, exit);
-		vcpu->at_sysret = true;
-	} else if (port == PORT_EXCEPTION && ring0 && in_exception_handler(out)) {
-		decode_exception(vcpu, context, out, exit);
-	} else {
-		decode_stray(vcpu, exit);
-		return;
-	}
-	if (!past)
-		vcpu->pending_out = out;
-}
-
-static void decode(struct vcpu *vcpu, struct vcpu_context *context, struct vcpu_exit *exit,
-                   uint64_t *kvm_runs)
-{
-	switch (vcpu->run->exit_reason) {
-	case KVM_EXIT_IO:
-		if (is_our_out(vcpu->run))
-			decode_out(vcpu, context, exit, kvm_runs);
-		else
-			decode_stray(vcpu, exit);
-		break;
-	case KVM_EXIT_MMIO:
-	case KVM_EXIT_HLT:
-		decode_stray(vcpu, exit);
-		break;
-	default:
-		decode_failure(vcpu, exit);
-		break;
-	}
+	return (struct exit_rules){.rip_past_out = host->rip_past_out,
+	                           .syscall_faults = host->syscall_faults,
+	                           .lstar = lstar(vcpu),
+	                           .interrupt_stack_end = vcpu->interrupt_stack_end};
 }
 
 /* In, out, and what it was. */
 static int enter(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
                  struct vcpu_exit *exit, uint64_t *kvm_runs)
 {
+	const struct exit_rules rules = rules_of(vcpu);
+	struct exit_left left;
 	int result;
 
 	load(vcpu, context);
@@ -605,14 +433,31 @@ static int enter(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadl
 		return result;
 	}
 	store(vcpu, context);
-	if (result == 0) {
-		decode(vcpu, context, exit, kvm_runs);
+	if (result == 0)
+		exit_decode(vcpu->run, &rules, &context->registers, exit, &left);
+	else
+		exit_interrupted(vcpu->run, &rules, &context->registers, exit, &left);
+	vcpu->unclean = left.unclean;
+	vcpu->failed = left.failed;
+	vcpu->at_sysret = left.at_sysret;
+	vcpu->pending_out = left.pending_out;
+	return 0;
+}
+
+int vcpu_pass_out(struct vcpu *vcpu, struct vcpu_context *context, unsigned length, uint64_t *kvm_runs)
+{
+	int result;
+
+	if (length != 0) {
+		context->registers.rip += length;
 		return 0;
 	}
-	exit->kind = VCPU_EXIT_INTERRUPTED;
-	vcpu->unclean = true;
-	leave_stub(vcpu, context);
-	return 0;
+	result = drain(vcpu, kvm_runs);
+	if (result < 0)
+		vcpu->unclean = vcpu->failed = true;
+	else
+		store(vcpu, context);
+	return result;
 }
 
 /*
@@ -650,8 +495,12 @@ int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
 	if (!loadable(&context->registers))
 		return 0;
 	result = prepare(vcpu, context, kvm_runs);
-	if (result == 0 && needs_clearing(vcpu, context, turn))
+	if (result == 0 && needs_clearing(vcpu, context, turn)) {
 		result = clear_selectors(vcpu, context, deadline, exit, kvm_runs);
+		/* The stub's OUT may be pending just where the context goes on. */
+		if (result == 0 && exit->kind != VCPU_EXIT_INTERRUPTED)
+			result = prepare(vcpu, context, kvm_runs);
+	}
 	if (result == 0 && exit->kind != VCPU_EXIT_INTERRUPTED)
 		result = enter(vcpu, context, deadline, exit, kvm_runs);
 	context->fresh = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One virtual processor: registers in, one KVM_RUN, one decoded exit out.
+ * One virtual processor: registers in, one KVM_RUN, one decoded exit (exit.h) out.
  *
  * A vCPU belongs to nobody between runs. It is handed over clean: what an exit
  * left pending (I/O to complete, an exception to deliver, a stub to return
@@ -15,6 +15,7 @@
 #ifndef KVMSB_VCPU_H
 #define KVMSB_VCPU_H
 
+#include "exit.h"
 #include "invalidate.h"
 #include "time_limit.h"
 
@@ -27,25 +28,6 @@
 
 struct machine;
 struct vcpu;
-
-enum vcpu_exit_kind {
-	VCPU_EXIT_SYSCALL,     /* SYSCALL; the registers are the user's view, RIP after it */
-	VCPU_EXIT_HYPERCALL,   /* OUT to PORT_HYPERCALL; RIP after it */
-	VCPU_EXIT_EXCEPTION,   /* vector, error_code, address; RIP where it happened */
-	VCPU_EXIT_INTERRUPTED, /* the deadline is over */
-	VCPU_EXIT_STRAY,       /* I/O, MMIO, HLT that is nobody's: the guest's fault */
-	VCPU_EXIT_FAILED,      /* KVM could not go on: internal error, failed entry, shutdown */
-};
-
-struct vcpu_exit {
-	enum vcpu_exit_kind kind;
-	uint32_t vector;
-	uint32_t error_code;
-	uint64_t address;    /* CR2 of a page fault; port or physical address of a stray access */
-	bool in_kernel;      /* the exception came from ring 0: one of our stubs */
-	uint32_t kvm_reason; /* KVM_EXIT_*, for STRAY and FAILED */
-	uint32_t kvm_detail; /* suberror or hardware reason, for FAILED */
-};
 
 /*
  * What runs: the registers of a guest thread and its address space. Its owner
@@ -117,6 +99,15 @@ int vcpu_adopt(struct vcpu *vcpu, uint64_t thread);
  */
 int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
              struct vcpu_exit *exit, uint64_t *kvm_runs);
+
+/*
+ * After an exit with at_out and before anything else on this vCPU: sets RIP
+ * past the OUT, which is `length` bytes long. 0: not known, so KVM completes
+ * the instruction, in a KVM_RUN that is added to *kvm_runs.
+ * Returns 0, or -EIO when KVM could not: the context cannot go on then.
+ */
+int vcpu_pass_out(struct vcpu *vcpu, struct vcpu_context *context, unsigned length,
+                  uint64_t *kvm_runs);
 
 /* Saves the state of `resident` with itself, so that another may run. Returns 0 or -errno. */
 int vcpu_evict(struct vcpu *vcpu);
