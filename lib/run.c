@@ -167,6 +167,23 @@ static bool is_faulting_out(struct kvmsb *sandbox, const struct vcpu_exit *exit)
 	return true;
 }
 
+/*
+ * Length of the OUT at RIP, 0 where only KVM can tell. After OUTSL (0x6f),
+ * which counts as a hypercall too, RIP is past the instruction: what is there
+ * is the next one, not to be skipped.
+ */
+static unsigned out_length(struct kvmsb *sandbox)
+{
+	const uint8_t outsl = 0x6f;
+	uint64_t rip = sandbox->context.registers.rip;
+	uint8_t code[1 + PLAIN_OUT_LENGTH];
+
+	if (rip % PAGE_SIZE == 0 || guest_read(&sandbox->process, rip - 1, code, sizeof(code)) < 0 ||
+	    code[0] == outsl || !is_plain_out(code + 1))
+		return 0;
+	return PLAIN_OUT_LENGTH;
+}
+
 static bool route_exception(struct kvmsb *sandbox, const struct vcpu_exit *exit,
                             struct kvmsb_result *result)
 {
@@ -241,8 +258,8 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,
 		                  &exit, &result->kvm_runs);
 		if (failed == 0 && exit.at_out)
-			failed = vcpu_pass_out(sandbox->vcpu, &sandbox->context, 0,
-			                       &result->kvm_runs);
+			failed = vcpu_pass_out(sandbox->vcpu, &sandbox->context,
+			                       out_length(sandbox), &result->kvm_runs);
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));

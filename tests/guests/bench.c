@@ -23,6 +23,7 @@ static volatile uint8_t pages[PAGES][PAGE] __attribute__((aligned(PAGE)));
 /* Called by the host only. */
 long empty(void);
 long get_pids(long count);
+long get_pids_by_out(long count);
 long write_bytes(long count);
 long read_clock(long count);
 long touch(long first, long count);
@@ -43,6 +44,18 @@ long get_pids(long count)
 
 	for (long i = 0; i < count; i++)
 		pid = syscall(SYS_getpid);
+	return pid;
+}
+
+/* As the programs do that were built for KVM VMOD. */
+long get_pids_by_out(long count)
+{
+	long pid = 0;
+
+	for (long i = 0; i < count; i++) {
+		pid = SYS_getpid;
+		__asm__ volatile("outl %%eax, $0" : "+a"(pid) : : "memory");
+	}
 	return pid;
 }
 
