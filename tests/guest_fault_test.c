@@ -602,6 +602,115 @@ ROWS_TEST(processor_state, state_rows)
 ROWS_TEST(selectors, selector_rows)
 ROWS_TEST(endless_loops, time_rows)
 
+/* An instruction that accesses a port in DX. */
+struct port_access {
+	const char *symbol;
+	unsigned size;
+	bool out;
+	uint64_t address, at, after;
+};
+
+#define PORTS 65536u
+/* Every port from here on is as any other: past the bitmap. */
+#define PORTS_SPECIAL 0x110u
+
+/* An OUT of four bytes to a port of ours is the only one that may do something. */
+static bool is_ours(const struct port_access *access, unsigned port)
+{
+	return access->out && access->size == 4 &&
+	       (port == PORT_HYPERCALL || port == PORT_SYSCALL_RING3);
+}
+
+/*
+ * All bytes of a port that are open: our own refusal, with its text. Else the
+ * processor's, at the instruction. Where nothing exits all are closed.
+ */
+static bool refusal_is_right(const struct bench *bench, const struct port_access *access,
+                             unsigned port, const struct kvmsb_result *result)
+{
+	bool open = port + access->size <= PORT_RING3_END && bench->entry != KVMSB_ENTRY_EXCEPTION;
+	uint64_t rip = result->fault.rip;
+
+	return result->outcome == KVMSB_OUTCOME_FAULTED && result->fault.vector == VECTOR_GP &&
+	       result->fault.error_code == 0 && open == (kvmsb_detail(bench->fork)[0] != '\0') &&
+	       (rip == access->at || (open && rip == access->after));
+}
+
+static bool port_is_refused(struct bench *bench, const struct port_access *access, unsigned port)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	bool right;
+
+	call.address = access->address;
+	call.argument_count = 1;
+	call.arguments[0].value = port;
+	call.timeout_ns = scaled_ms(5000);
+	assert_int_equal(kvmsb_vmcall(bench->fork, &call, &result), 0);
+	right = is_ours(access, port) || refusal_is_right(bench, access, port, &result);
+	if (!right)
+		print_error("  %s(%#x) by %s: %s; %s\n", access->symbol, port,
+		            fixture_entry_name(bench->entry),
+		            fixture_describe(bench->fork, &result), kvmsb_detail(bench->fork));
+	assert_int_equal(kvmsb_reset(bench->fork), 0);
+	return right;
+}
+
+static void find_access(const struct bench *bench, struct port_access *access)
+{
+	const struct row row = {.symbol = access->symbol};
+
+	access->address = fixture_symbol(bench->master, access->symbol);
+	access->at = label(bench, &row, "at");
+	access->after = label(bench, &row, "after");
+}
+
+/* The first ports one by one, then every step-th, and the last ones, which wrap. */
+static unsigned refuse_ports(struct bench *bench, struct port_access *access, unsigned step)
+{
+	unsigned wrong = 0, last = PORTS - 8;
+
+	find_access(bench, access);
+	for (unsigned port = 0; port < PORTS_SPECIAL; port++)
+		wrong += !port_is_refused(bench, access, port);
+	for (unsigned port = PORTS_SPECIAL; port < last; port += step)
+		wrong += !port_is_refused(bench, access, port);
+	for (unsigned port = last; port < PORTS; port++)
+		wrong += !port_is_refused(bench, access, port);
+	return wrong;
+}
+
+/* OUT of four bytes to all of them, where machines are fast enough; the others to some. */
+static void every_port_but_ours_is_closed(void **unused)
+{
+	struct port_access accesses[] = {
+		{.symbol = "out_32", .size = 4, .out = true},
+		{.symbol = "out_16", .size = 2, .out = true},
+		{.symbol = "out_8", .size = 1, .out = true},
+		{.symbol = "in_32", .size = 4},
+		{.symbol = "in_16", .size = 2},
+		{.symbol = "in_8", .size = 1},
+	};
+	unsigned wrong = 0;
+
+	(void)unused;
+	for (size_t e = 0; e < ARRAY_SIZE(fixture_entries); e++) {
+		struct bench bench;
+
+		if (!fixture_entry_possible(fixture_entries[e]))
+			continue;
+		bench_setup(&bench, fixture_entries[e]);
+		for (size_t i = 0; i < ARRAY_SIZE(accesses); i++) {
+			bool all = i == 0 && bench.entry != KVMSB_ENTRY_EXCEPTION;
+			unsigned step = (all ? 1 : 61) * time_scale();
+
+			wrong += refuse_ports(&bench, &accesses[i], step);
+		}
+		bench_teardown(&bench);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 static uint64_t now(void)
 {
 	struct timespec time;
@@ -703,6 +812,7 @@ int main(void)
 		cmocka_unit_test(exceptions),
 		cmocka_unit_test(privileged_instructions),
 		cmocka_unit_test(ports),
+		cmocka_unit_test(every_port_but_ours_is_closed),
 		cmocka_unit_test(processor_state),
 		cmocka_unit_test(selectors),
 		cmocka_unit_test(endless_loops),

@@ -10,6 +10,7 @@
 
 #include "guests/handover.h"
 #include "layout.h"
+#include "probe.h"
 #include "time_scale.h"
 #include "util.h"
 
@@ -145,6 +146,10 @@ struct bench {
 	const struct ending *nested;
 	unsigned calls;
 	bool wrong;
+	/* For the trace's function. */
+	void (*within)(struct bench *bench);
+	const struct ending *middle;
+	unsigned traces;
 };
 
 static void read_report(struct kvmsb *fork, struct handover_report *report)
@@ -188,11 +193,27 @@ static void check_entry(const struct handover_report *clean)
 
 static int64_t stream_write(void *user, const void *data, size_t length);
 
-static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
+/* Once: what is done within runs other sandboxes, which are traced too. */
+static void trace(void *user, const struct kvmsb_trace_event *event)
+{
+	struct bench *bench = user;
+	void (*within)(struct bench * bench) = bench->within;
+
+	(void)event;
+	bench->traces++;
+	bench->within = NULL;
+	if (within != NULL)
+		within(bench);
+}
+
+static void bench_setup_with(struct bench *bench, enum kvmsb_entry entry, const char *const *arguments)
 {
 	struct kvmsb_options options = fixture_options(GUEST("handover-static"));
 
 	*bench = (struct bench){.calls = 0};
+	options.arguments = arguments;
+	options.trace = trace;
+	options.trace_user = bench;
 	options.entry = entry;
 	options.standard_output.write = stream_write;
 	options.standard_output.user = bench;
@@ -203,6 +224,11 @@ static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
 	read_report(bench->other, &bench->clean);
 	bench->first = fixture_fork(bench->master);
 	assert_int_equal(kvmsb_reset(bench->other), 0);
+}
+
+static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
+{
+	bench_setup_with(bench, entry, NULL);
 }
 
 static void bench_teardown(struct bench *bench)
@@ -499,6 +525,323 @@ static void an_out_at_the_same_address_is_not_skipped(void **unused)
 	assert_int_equal(on_each_path(check_same_address), 0);
 }
 
+/*
+ * In the middle of every hypercall and of every kind of stray input and output,
+ * something else happens.
+ */
+#define NEXT_INSTRUCTION_RAN 0x600d
+
+static const uint64_t middle_numbers[] = {
+#define HYPERCALL(number, name, count, when, handler, note) number,
+#include "http/hypercalls.def"
+#undef HYPERCALL
+	/* Without a row, and system calls: harmless ones, those that end a process, none at all. */
+	0x10003, 0x7ffffffe, 39, 1, 9, 11, 12, 24, 35, 60, 231, 500, 511,
+};
+static const char *const middle_symbols[] = {"middle_by_syscall", "middle_by_out",
+                                             "middle_by_out_dx"};
+
+static const char *const stray_symbols[] = {
+	"end_out_8",     "end_out_16",      "end_out_32",     "end_in_8",
+	"end_in_16",     "end_in_32",       "end_outs_8",     "end_outs_16",
+	"end_outs_32",   "end_ins_8",       "end_ins_32",     "end_rep_outs_8",
+	"end_rep_ins_8", "end_rep_outs_32", "end_rep_ins_32", "end_rep_outs_down",
+};
+/* Open ones, those across the border, the ring-0 stubs', and closed ones in and past the bitmap. */
+static const uint64_t stray_ports[] = {0, 1, 3, 4, 5, 7, 8, 0x20, 0x24, 0x80, 0x3f8, 0xffff};
+
+static struct kvmsb *new_first(struct bench *bench)
+{
+	bench->first = fixture_fork(bench->master);
+	return bench->first;
+}
+
+static bool is_over(const struct kvmsb_result *result)
+{
+	return result->outcome != KVMSB_OUTCOME_RETURNED &&
+	       result->outcome != KVMSB_OUTCOME_HYPERCALL;
+}
+
+/* Nothing of what a middle does is a fault of the guest's, and it goes on where it should. */
+static bool middle_is_right(struct bench *bench, const struct ending *middle,
+                            const struct kvmsb_result *result)
+{
+	bool unknown_encoding = result->outcome == KVMSB_OUTCOME_FAULTED &&
+	                        strcmp(middle->symbol, "middle_by_out_dx") == 0;
+
+	if (strncmp(middle->symbol, "middle_", 7) != 0)
+		return true;
+	/* The exception path does not take that one for a hypercall. */
+	if (unknown_encoding && bench->traces == 0)
+		return true;
+	switch (result->outcome) {
+	case KVMSB_OUTCOME_RETURNED:
+		return result->value == NEXT_INSTRUCTION_RAN && bench->traces == 1;
+	case KVMSB_OUTCOME_HYPERCALL:
+	case KVMSB_OUTCOME_DENIED:
+	case KVMSB_OUTCOME_EXITED:
+	case KVMSB_OUTCOME_TIMED_OUT:
+		return bench->traces == 1;
+	default:
+		return false;
+	}
+}
+
+static bool do_middle(struct bench *bench, struct kvmsb *fork, const struct ending *middle,
+                      struct kvmsb_result *result)
+{
+	bench->traces = 0;
+	*result = fixture_call_within(fork, "leave_marks",
+	                              NUMBERS(fixture_symbol(fork, middle->symbol), middle->number),
+	                              scaled_ms(1000));
+	if (middle_is_right(bench, middle, result))
+		return true;
+	print_error("    %s, value %#llx, traced %u times\n", fixture_describe(fork, result),
+	            (unsigned long long)result->value, bench->traces);
+	return false;
+}
+
+static bool then_reset(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb *other = bench->other;
+	struct kvmsb_result result;
+	bool right = do_middle(bench, bench->first, middle, &result);
+
+	assert_int_equal(kvmsb_reset(bench->first), 0);
+	bench->other = bench->first;
+	right = other_is_unharmed(bench) && right;
+	bench->other = other;
+	return right;
+}
+
+/* The same fork is called again where it can be, and says that it is over where not. */
+static bool then_call(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result, second = KVMSB_RESULT_INIT;
+	bool right = do_middle(bench, bench->first, middle, &result);
+	int failed;
+
+	call.symbol = "answer";
+	call.argument_count = 1;
+	call.arguments[0].value = 5;
+	failed = kvmsb_vmcall(bench->first, &call, &second);
+	if (is_over(&result))
+		right = failed == -ESRCH && right;
+	else
+		right = failed == 0 && second.outcome == KVMSB_OUTCOME_RETURNED &&
+		        second.value == 15 + 1 && right;
+	right = other_is_unharmed(bench) && right;
+	return kvmsb_reset(bench->first) == 0 && right;
+}
+
+static bool then_destroy(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb_result result;
+	bool right = do_middle(bench, bench->first, middle, &result);
+
+	kvmsb_destroy(bench->first);
+	right = other_is_unharmed(bench) && right;
+	new_first(bench);
+	return right;
+}
+
+static bool then_hand_over(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb_result result;
+	bool right = do_middle(bench, bench->first, middle, &result);
+
+	right = other_is_unharmed(bench) && right;
+	return kvmsb_reset(bench->first) == 0 && right;
+}
+
+/* On the processor of the one that is suspended: another one, and one that does the same. */
+static void run_others(struct bench *bench)
+{
+	struct kvmsb *fork = fixture_fork(bench->master);
+	struct kvmsb_result result;
+
+	bench->wrong = !other_is_unharmed(bench);
+	if (!do_middle(bench, fork, bench->middle, &result))
+		bench->wrong = true;
+	kvmsb_destroy(fork);
+	bench->traces = 1;
+}
+
+static bool others_within(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb_result result;
+	bool right;
+
+	bench->middle = middle;
+	bench->wrong = false;
+	bench->within = run_others;
+	right = do_middle(bench, bench->first, middle, &result) && !bench->wrong;
+	bench->within = NULL;
+	right = other_is_unharmed(bench) && right;
+	return kvmsb_reset(bench->first) == 0 && right;
+}
+
+static void destroy_first(struct bench *bench)
+{
+	kvmsb_destroy(bench->first);
+	bench->first = NULL;
+}
+
+/* Destroyed, it has no result, unless nothing called the host: an encoding that is no hypercall. */
+static bool destroyed_within(struct bench *bench, const struct ending *middle)
+{
+	struct kvmsb_call call = KVMSB_CALL_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	int failed;
+	bool right;
+
+	call.symbol = "leave_marks";
+	call.argument_count = 2;
+	call.arguments[0].value = fixture_symbol(bench->first, middle->symbol);
+	call.arguments[1].value = middle->number;
+	bench->within = destroy_first;
+	failed = kvmsb_vmcall(bench->first, &call, &result);
+	right = failed == (bench->within == NULL ? -ECANCELED : 0);
+	bench->within = NULL;
+	if (bench->first != NULL)
+		kvmsb_destroy(bench->first);
+	right = other_is_unharmed(bench) && right;
+	new_first(bench);
+	return right;
+}
+
+static const struct {
+	const char *name;
+	bool (*run)(struct bench *bench, const struct ending *middle);
+} happenings[] = {
+	{"a reset", then_reset},
+	{"a call", then_call},
+	{"a destroy", then_destroy},
+	{"a hand-over", then_hand_over},
+	{"runs of others within", others_within},
+	{"a destroy within", destroyed_within},
+};
+/* The last two take a function of the host's, which nothing stray calls. */
+#define HAPPENINGS_AFTER 4
+
+static unsigned run_happenings(struct bench *bench, enum kvmsb_entry entry,
+                               const struct ending *middle, size_t count)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (happenings[i].run(bench, middle))
+			continue;
+		print_error("  %s(%#llx) and %s, by %s\n", middle->symbol,
+		            (unsigned long long)middle->number, happenings[i].name,
+		            fixture_entry_name(entry));
+		wrong++;
+		kvmsb_reset(bench->other);
+	}
+	return wrong;
+}
+
+static unsigned check_middles(struct bench *bench, enum kvmsb_entry entry)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(middle_numbers) * ARRAY_SIZE(middle_symbols); i++) {
+		const struct ending middle = {middle_symbols[i % ARRAY_SIZE(middle_symbols)],
+		                              middle_numbers[i / ARRAY_SIZE(middle_symbols)], 0};
+
+		wrong += run_happenings(bench, entry, &middle, ARRAY_SIZE(happenings));
+	}
+	return wrong;
+}
+
+static void every_hypercall_may_be_left_in_its_middle(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_middles), 0);
+}
+
+static unsigned check_strays(struct bench *bench, enum kvmsb_entry entry)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stray_symbols) * ARRAY_SIZE(stray_ports); i++) {
+		const struct ending stray = {stray_symbols[i / ARRAY_SIZE(stray_ports)],
+		                             stray_ports[i % ARRAY_SIZE(stray_ports)], 0};
+
+		wrong += run_happenings(bench, entry, &stray, HAPPENINGS_AFTER);
+	}
+	return wrong;
+}
+
+static void every_stray_access_may_be_left_in_its_middle(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_strays), 0);
+}
+
+/*
+ * What only KVM can complete, where it has not done so already: OUTSL, which is
+ * getpid here, after which its result is the next OUT's number, and an OUT
+ * in an interrupt shadow, which another context must not start in.
+ */
+static unsigned check_not_plain(struct bench *bench, enum kvmsb_entry entry)
+{
+	static const struct {
+		const char *symbol;
+		uint64_t value;
+		unsigned traces, drains;
+	} forms[] = {
+		{"outs_then_out", (uint64_t)-ENOSYS, 2, 2},
+		{"shadow_then_out", GETPID_RESULT, 1, 1},
+		{"shadow_then_port_4", GETPID_RESULT, 1, 1},
+	};
+	const struct host_behaviour *host;
+	unsigned wrong = 0;
+
+	assert_int_equal(probe_host(&host, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(forms) && entry != KVMSB_ENTRY_EXCEPTION; i++) {
+		uint64_t drains = fixture_statistics(bench->master).machine_drains;
+		struct kvmsb_result result;
+
+		bench->traces = 0;
+		result = fixture_call(bench->first, forms[i].symbol, NO_NUMBERS);
+		drains = fixture_statistics(bench->master).machine_drains - drains;
+		if (result.outcome == KVMSB_OUTCOME_RETURNED && result.value == forms[i].value &&
+		    bench->traces == forms[i].traces && (drains == forms[i].drains || host->rip_past_out))
+			continue;
+		print_error("  %s by %s: %s, traced %u times, %llu drains\n", forms[i].symbol,
+		            fixture_entry_name(entry), fixture_describe(bench->first, &result),
+		            bench->traces, (unsigned long long)drains);
+		wrong++;
+		kvmsb_reset(bench->first);
+	}
+	return other_is_unharmed(bench) ? wrong : wrong + 1;
+}
+
+static void other_forms_of_out_are_left_to_kvm(void **unused)
+{
+	(void)unused;
+	assert_int_equal(on_each_path(check_not_plain), 0);
+}
+
+/* A program that registers and waits by OUT: its forks start on a processor left so. */
+static void a_master_may_wait_by_out(void **unused)
+{
+	const char *const arguments[] = {"handover", "out", NULL};
+
+	(void)unused;
+	for (size_t e = 0; e < ARRAY_SIZE(fixture_entries); e++) {
+		struct bench bench;
+
+		if (!fixture_entry_possible(fixture_entries[e]))
+			continue;
+		bench_setup_with(&bench, fixture_entries[e], arguments);
+		assert_int_equal(check_start(&bench, fixture_entries[e]), 0);
+		bench_teardown(&bench);
+	}
+}
+
 /* More threads than processors: what is suspended loses its own to another thread. */
 #define THREADS 4
 #define ROUNDS 50
@@ -531,13 +874,13 @@ static bool call_in_thread(struct kvmsb *fork, const char *symbol, uint64_t argu
 	return kvmsb_vmcall(fork, &call, &result) == 0 && result.outcome == KVMSB_OUTCOME_RETURNED;
 }
 
-static bool round_is_right(struct crowd_member *member)
+static bool round_is_right(struct crowd_member *member, bool by_out)
 {
 	uint8_t before[HANDOVER_EXTENDED], after[HANDOVER_EXTENDED];
 	uint64_t before_address, after_address;
 
 	return call_in_thread(member->fork, "set_pattern", member->mark) &&
-	       call_in_thread(member->fork, "hold_by_syscall", 20) &&
+	       call_in_thread(member->fork, by_out ? "hold_by_out" : "hold_by_syscall", 20) &&
 	       kvmsb_symbol(member->fork, "held_before", &before_address) == 0 &&
 	       kvmsb_symbol(member->fork, "held_after", &after_address) == 0 &&
 	       kvmsb_memory_read(member->fork, before_address, before, sizeof(before)) == 0 &&
@@ -550,7 +893,7 @@ static void *hold_in_thread(void *user)
 	struct crowd_member *member = user;
 
 	for (unsigned i = 0; i < ROUNDS && !member->wrong; i++)
-		member->wrong = !round_is_right(member);
+		member->wrong = !round_is_right(member, i % 2 != 0);
 	return NULL;
 }
 
@@ -595,6 +938,10 @@ int main(void)
 		cmocka_unit_test(a_suspended_fork_keeps_its_registers),
 		cmocka_unit_test(an_out_at_the_same_address_is_not_skipped),
 		cmocka_unit_test(the_out_of_a_return_is_not_skipped),
+		cmocka_unit_test(every_hypercall_may_be_left_in_its_middle),
+		cmocka_unit_test(every_stray_access_may_be_left_in_its_middle),
+		cmocka_unit_test(other_forms_of_out_are_left_to_kvm),
+		cmocka_unit_test(a_master_may_wait_by_out),
 		cmocka_unit_test(more_threads_than_processors),
 	};
 

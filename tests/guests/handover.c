@@ -154,6 +154,24 @@ FUNCTION(end_number_trap_syscall, "mov %edi, %eax; push $0x102; popf; syscall; u
 FUNCTION(end_trap_out_8, "xor %edx, %edx; push $0x102; popf; out %al, %dx; ud2");
 FUNCTION(end_trap_outs, "xor %edx, %edx; lea page(%rip), %rsi; mov $64, %ecx; push $0x102; popf; rep outsl; ud2");
 
+/*
+ * A call of the host in the middle of a function, with arguments that are good
+ * for something. Returns 0x600d, and only if the next instruction to run is
+ * the next one. RDI: the number.
+ */
+#define MIDDLE(name, enter)                                                                        \
+	FUNCTION(name, "mov %edi, %eax; mov $200, %edi; lea page(%rip), %rsi; mov $4, %edx\n"      \
+	               "lea page(%rip), %r10; mov %r10, %rcx; mov $4, %r8d; xor %r9d, %r9d\n" enter \
+	               "\npush $0x600d; pop %rax; ret")
+MIDDLE(middle_by_syscall, "syscall");
+MIDDLE(middle_by_out, ".byte 0xe7, 0");
+MIDDLE(middle_by_out_dx, "xor %edx, %edx; out %eax, %dx");
+/* The form that is passed by length, after what leaves RIP elsewhere, and in an interrupt shadow. */
+FUNCTION(outs_then_out, "mov $39, %eax; xor %edx, %edx; lea page(%rip), %rsi; outsl; .byte 0xe7, 0; ret");
+FUNCTION(shadow_then_out, "mov $39, %eax; mov %ss, %edx; mov %edx, %ss; .byte 0xe7, 0; ret");
+FUNCTION(shadow_then_port_4, "mov $39, %eax; lea 1f(%rip), %rcx; mov $0x202, %r11d; mov %ss, %edx\n"
+                             "mov %edx, %ss; outl %eax, $4; 1: ret");
+
 /* 32-bit code, where the host has a segment for it. RDI: its selector, RSI: the number. */
 FUNCTION(end_compat_out, "mov %esi, %eax; push %rdi; push $1f; lretq; .code32; 1: out %eax, $0; ud2; .code64");
 FUNCTION(end_compat_spin, "push %rdi; push $1f; lretq; .code32; 1: jmp 1b; .code64");
@@ -231,10 +249,17 @@ static void find_features(void)
 	}
 }
 
-int main(void)
+/* With an argument it starts as programs built for KVM VMOD do: by OUT. */
+int main(int argc, char **argv)
 {
+	(void)argv;
 	find_features();
 	set_pattern(HANDOVER_MASTERS_MARK);
+	if (argc > 1)
+		__asm__ volatile("sub $128, %%rsp; call fill; mov $0x10000, %%eax; mov $1, %%edi\n"
+		                 "lea report(%%rip), %%rsi; outl %%eax, $0\n"
+		                 "mov $0x10001, %%eax; outl %%eax, $0; ud2" ::
+		                         : "memory", "rax", "rdi", "rsi");
 	__asm__ volatile("sub $128, %%rsp; call fill; mov $0x10001, %%eax; syscall; ud2" ::
 	                         : "memory", "rax", "rcx", "r11");
 	return 99;
