@@ -37,7 +37,8 @@
 #define COMPUTE_ROUNDS 2000000
 
 struct functions {
-	uint64_t empty, get_pids, write_bytes, read_clock, touch, compute, out_forever;
+	uint64_t empty, get_pids, write_bytes, read_clock, hypercalls, hypercalls_out, touch,
+		compute, out_forever;
 };
 
 /* What idle forks cost, each: figures of one measurement. */
@@ -307,6 +308,16 @@ static int measure_syscall(struct bench *bench, struct sample *sample)
 static int measure_write(struct bench *bench, struct sample *sample)
 {
 	return measure_inner(bench, bench->at.write_bytes, INNER_CALLS, 0, 1, sample);
+}
+
+static int measure_hypercall(struct bench *bench, struct sample *sample)
+{
+	return measure_inner(bench, bench->at.hypercalls, INNER_CALLS, 0, 1, sample);
+}
+
+static int measure_hypercall_out(struct bench *bench, struct sample *sample)
+{
+	return measure_inner(bench, bench->at.hypercalls_out, INNER_CALLS, 0, 1, sample);
 }
 
 static int measure_clock(struct bench *bench, struct sample *sample)
@@ -785,6 +796,8 @@ const struct figure figures[] = {
 	{"syscall", "ns", "getpid in the guest", 0, measure_syscall},
 	{"syscall_write_callback", "ns", "write of a byte, to a function of the host", 0,
 	 measure_write},
+	{"hypercall", "ns", "hypercall by SYSCALL, as kvm_api.h does", 0, measure_hypercall},
+	{"hypercall_out", "ns", "hypercall by OUT, as older programs do", 0, measure_hypercall_out},
 	{"clock_gettime", "ns", "clock_gettime in the guest", 0, measure_clock},
 	{"fork", "ns", "fork, address space kept from an earlier one", 0, measure_fork},
 	{"fork_new", "ns", "fork, address space built", 0, measure_fork_new},
@@ -823,6 +836,8 @@ static int find_functions(struct bench *bench)
 		{"get_pids", &bench->at.get_pids},
 		{"write_bytes", &bench->at.write_bytes},
 		{"read_clock", &bench->at.read_clock},
+		{"hypercalls", &bench->at.hypercalls},
+		{"hypercalls_out", &bench->at.hypercalls_out},
 		{"touch", &bench->at.touch},
 		{"compute", &bench->at.compute},
 		{"out_forever", &bench->at.out_forever},

@@ -26,6 +26,8 @@ long get_pids(long count);
 long get_pids_by_out(long count);
 long write_bytes(long count);
 long read_clock(long count);
+long hypercalls(long count);
+long hypercalls_out(long count);
 long touch(long first, long count);
 long peek_pages(long first, long count);
 long rewrite_pages(long first, long count);
@@ -80,6 +82,33 @@ long read_clock(long count)
 		before = now;
 	}
 	return backwards;
+}
+
+/* One that needs neither arguments nor a request. */
+long hypercalls(long count)
+{
+	long sum = 0;
+
+	for (long i = 0; i < count; i++)
+		sum += sys_is_debug();
+	return sum;
+}
+
+/* The same as programs make it that know only the older way. */
+long hypercalls_out(long count)
+{
+	long sum = 0;
+
+	for (long i = 0; i < count; i++) {
+		long answer;
+
+		__asm__ volatile("movl %1, %%eax\n\toutl %%eax, $0"
+		                 : "=&a"(answer)
+		                 : "i"(KVM_API_IS_DEBUG)
+		                 : "rdx", "memory");
+		sum += answer;
+	}
+	return sum;
 }
 
 /* Writes a byte to each of `count` pages; what stood there is added up. */
