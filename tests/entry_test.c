@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct host_behaviour *host(void)
 {
@@ -42,10 +43,6 @@ static void the_probe_is_consistent(void **unused)
 	assert_false(found->syscall_enters_ring0 && found->syscall_runs_in_ring3);
 	assert_false(found->syscall_enters_ring0 && found->syscall_faults);
 	assert_true(found->tss_type == 9 || found->tss_type == 11);
-	if (getenv("IN_HARDWARE_LEG") != NULL) {
-		assert_true(found->syscall_enters_ring0);
-		assert_true(found->bitmap_exits);
-	}
 }
 
 /* 'Y' or 'N' of a module's parameter, '\0' when there is none. */
@@ -71,6 +68,60 @@ static void shadow_paging_is_what_the_kernel_says(void **unused)
 		assert_true(host()->shadow_paging);
 }
 
+static bool in_hardware_leg(void)
+{
+	return getenv("IN_HARDWARE_LEG") != NULL;
+}
+
+/* A kernel that runs ring 0 in software: there is no other way to tell that one was lost. */
+static bool on_pvm(void)
+{
+	return access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
+/* With nested paging and with kvm_amd.npt=0 alike: ring 0 is the processor's. */
+static void the_hardware_leg_is_hardware(void **unused)
+{
+	const struct host_behaviour *found = host();
+	int npt = parameter("/sys/module/kvm_amd/parameters/npt");
+
+	(void)unused;
+	if (!in_hardware_leg())
+		return;
+	assert_true(npt == 'Y' || npt == 'N');
+	assert_true(found->shadow_paging == (npt == 'N'));
+	assert_true(found->syscall_enters_ring0);
+	assert_true(found->bitmap_exits);
+	assert_false(found->rip_past_out);
+	assert_false(found->selectors_stay);
+}
+
+static void pvm_is_what_it_was(void **unused)
+{
+	const struct host_behaviour *found = host();
+
+	(void)unused;
+	if (!on_pvm())
+		return;
+	assert_true(found->syscall_runs_in_ring3);
+	assert_true(found->syscall_faults);
+	assert_true(found->bitmap_exits);
+	assert_true(found->shadow_paging);
+}
+
+/* A path that a host could do and the probe no longer sees would be tested nowhere. */
+static void no_path_is_lost(void **unused)
+{
+	(void)unused;
+	assert_true(fixture_entry_possible(KVMSB_ENTRY_EXCEPTION));
+	if (in_hardware_leg()) {
+		assert_true(fixture_entry_possible(KVMSB_ENTRY_RING0));
+		assert_false(fixture_entry_possible(KVMSB_ENTRY_RING3));
+	}
+	if (on_pvm())
+		assert_true(fixture_entry_possible(KVMSB_ENTRY_RING3));
+}
+
 static void automatic_is_the_best_of_what_works(void **unused)
 {
 	const struct kvmsb_options options = fixture_options(GUEST("calls-static"));
@@ -83,6 +134,8 @@ static void automatic_is_the_best_of_what_works(void **unused)
 			best = fixture_entries[i];
 	assert_int_not_equal(best, KVMSB_ENTRY_AUTOMATIC);
 	assert_int_equal(sandbox->machine->entry, best);
+	if (in_hardware_leg())
+		assert_int_equal(sandbox->machine->entry, KVMSB_ENTRY_RING0);
 	kvmsb_destroy(sandbox);
 }
 
@@ -198,6 +251,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_probe_is_consistent),
 		cmocka_unit_test(shadow_paging_is_what_the_kernel_says),
+		cmocka_unit_test(the_hardware_leg_is_hardware),
+		cmocka_unit_test(pvm_is_what_it_was),
+		cmocka_unit_test(no_path_is_lost),
 		cmocka_unit_test(automatic_is_the_best_of_what_works),
 		cmocka_unit_test(every_possible_path_works),
 		cmocka_unit_test(write_protection_holds_in_ring_0),
