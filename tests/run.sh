@@ -74,7 +74,7 @@ run_sanitize() {
 }
 
 run_hardware() {
-	build build gcc && run build --suite hardware --verbose
+	build build gcc && run build --suite hardware --verbose --num-processes 3
 }
 
 # Prints the closing line; its status is that of this script.
