@@ -16,8 +16,12 @@
 
 #define LARGE_PAGE_SIZE (UINT64_C(2) << 20)
 
-/* Table frames in quarantine that are worth a drop: 16 MiB. */
-#define QUARANTINE_LIMIT 4096u
+/*
+ * Table frames in quarantine that are worth a drop: 16 MiB, and more where there
+ * is more to drop, so that each frame's share of the cost stays the same.
+ */
+#define QUARANTINE_LEAST 4096u
+#define QUARANTINE_SHARE 4u
 
 #ifdef KVMSB_PLANTED_BUGS
 enum invalidation_count invalidation_left_out = INVALIDATION_COUNTS;
@@ -281,7 +285,10 @@ int invalidate_everything(struct invalidator *invalidator)
 
 void invalidate_when_due(struct invalidator *invalidator)
 {
+	const struct memory *memory = invalidator->memory;
+	uint32_t waiting = memory_quarantined(memory);
+
 	/* Nothing is lost when it fails: they go on waiting. */
-	if (memory_quarantined(invalidator->memory) >= QUARANTINE_LIMIT)
+	if (waiting >= QUARANTINE_LEAST && waiting >= memory->tables_in_use / QUARANTINE_SHARE)
 		invalidate_everything(invalidator);
 }

@@ -90,6 +90,7 @@ static void the_hardware_leg_is_hardware(void **unused)
 		return;
 	assert_true(npt == 'Y' || npt == 'N');
 	assert_true(found->shadow_paging == (npt == 'N'));
+	assert_true(found->dirty_bits == (npt == 'Y'));
 	assert_true(found->syscall_enters_ring0);
 	assert_true(found->bitmap_exits);
 	assert_false(found->rip_past_out);
@@ -107,6 +108,7 @@ static void pvm_is_what_it_was(void **unused)
 	assert_true(found->syscall_faults);
 	assert_true(found->bitmap_exits);
 	assert_true(found->shadow_paging);
+	assert_false(found->dirty_bits);
 }
 
 /* A path that a host could do and the probe no longer sees would be tested nowhere. */
