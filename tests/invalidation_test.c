@@ -22,9 +22,12 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 /* Rows. */
 
@@ -551,6 +554,7 @@ static int64_t give_input(void *user, void *data, size_t length)
 
 /* The time limit of a run is over at a place of our choice: its write fault here, once answered. */
 static _Thread_local uint64_t cut_at;
+static _Thread_local int cut_by; /* the signal that ends it; 0: not cut yet */
 
 int __real_mm_fault(struct process *process, uint64_t address, unsigned access, bool by_guest);
 int __wrap_mm_fault(struct process *process, uint64_t address, unsigned access, bool by_guest);
@@ -559,8 +563,32 @@ int __wrap_mm_fault(struct process *process, uint64_t address, unsigned access, 
 {
 	int result = __real_mm_fault(process, address, access, by_guest);
 
-	if (by_guest && access == SPACE_WRITE && address == cut_at)
+	if (by_guest && access == SPACE_WRITE && address == cut_at) {
 		process->deadline = 1;
+		cut_by = process->space->machine->timeout_signal;
+	}
+	return result;
+}
+
+int __real_timer_settime(timer_t timer, int flags, const struct itimerspec *when,
+                         struct itimerspec *before);
+int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *when,
+                         struct itimerspec *before);
+
+/* The signal may come late, and the write would have been done: not before it is there. */
+int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *when,
+                         struct itimerspec *before)
+{
+	int result = __real_timer_settime(timer, flags, when, before);
+	sigset_t pending;
+
+	for (unsigned i = 0; cut_by != 0 && i < 2000; i++) {
+		if (sigpending(&pending) == 0 && sigismember(&pending, cut_by) == 1)
+			cut_by = 0;
+		else
+			usleep(1000);
+	}
+	cut_by = 0;
 	return result;
 }
 
@@ -675,7 +703,12 @@ static bool settle(struct scene *scene)
 	return take_steps(scene, scene->fork, NULL, 0, false);
 }
 
-/* As a fork just made. */
+static bool faults_then_reset(struct scene *scene, struct kvmsb *fork, const struct step *step)
+{
+	return take_steps(scene, fork, step, 1, false) && host_did(scene, "reset", kvmsb_reset(fork));
+}
+
+/* As a fork just made. What gives it tables of its own comes last. */
 static bool looks_new(struct scene *scene, struct kvmsb *fork)
 {
 	static const struct step looks[] = {
@@ -685,18 +718,19 @@ static bool looks_new(struct scene *scene, struct kvmsb *fork)
 		{LOOK(F3, INITIAL(F3))},
 		{LOOK(READABLE, INITIAL(READABLE))},
 		{CALL(CODE, INITIAL_NUMBER)},
-		{LOOK(UNTOUCHED, 0)},
 	};
-	static const struct step faults[] = {
-		{READ_FAULTS(SLOT)}, {READ_FAULTS(FAR)}, {WRITE_FAULTS(READABLE)}};
+	static const struct step faults[] = {{READ_FAULTS(SLOT)},
+	                                     {READ_FAULTS(SLOT2)},
+	                                     {READ_FAULTS(FAR)},
+	                                     {WRITE_FAULTS(READABLE)}};
+	static const struct step untouched = {LOOK(UNTOUCHED, 0)};
 
 	if (!take_steps(scene, fork, looks, ARRAY_SIZE(looks), false))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		if (!take_steps(scene, fork, &faults[i], 1, false) ||
-		    !host_did(scene, "reset", kvmsb_reset(fork)))
+		if (!faults_then_reset(scene, fork, &faults[i]))
 			return false;
-	return true;
+	return take_steps(scene, fork, &untouched, 1, false);
 }
 
 static bool other_writes(struct scene *scene)
@@ -726,11 +760,11 @@ static bool other_runs(struct scene *scene)
 
 /* Steps of the host. */
 
-static bool refork(struct scene *scene)
+static bool fork_anew(struct scene *scene, struct kvmsb **fork)
 {
-	kvmsb_destroy(scene->fork);
-	scene->fork = NULL;
-	return host_did(scene, "fork", kvmsb_fork(scene->master, &scene->fork, NULL));
+	kvmsb_destroy(*fork);
+	*fork = NULL;
+	return host_did(scene, "fork", kvmsb_fork(scene->master, fork, NULL));
 }
 
 static bool host_writes(struct scene *scene, const struct invalidation_step *step)
@@ -750,7 +784,7 @@ static bool host_step(struct scene *scene, const struct step *step)
 	case STEP_RESET:
 		return host_did(scene, "reset", kvmsb_reset(scene->fork));
 	case STEP_REFORK:
-		return refork(scene);
+		return fork_anew(scene, &scene->fork);
 	case STEP_HOST_WRITE:
 		return host_writes(scene, &step->does);
 	default:
@@ -924,12 +958,18 @@ static bool take_row(struct scene *scene, const struct row *row)
 }
 
 /* A fork with tables and pages of nobody before: one that unmapped something is not kept. */
-static bool fork_from_nothing(struct scene *scene)
+static bool fork_from_nothing(struct scene *scene, struct kvmsb **fork)
 {
 	static const struct step spoil = {UNMAP(F3)};
 
-	return host_did(scene, "reset", kvmsb_reset(scene->fork)) &&
-	       take_steps(scene, scene->fork, &spoil, 1, false) && refork(scene) && settle(scene);
+	return host_did(scene, "reset", kvmsb_reset(*fork)) &&
+	       take_steps(scene, *fork, &spoil, 1, false) && fork_anew(scene, fork);
+}
+
+static bool start_anew(struct scene *scene)
+{
+	return fork_from_nothing(scene, &scene->other) && fork_from_nothing(scene, &scene->fork) &&
+	       settle(scene);
 }
 
 /* What happened stays in the fork, and goes with its reset. */
@@ -954,7 +994,7 @@ static bool row_is_right(struct scene *scene, const struct row *row, enum mode m
 	scene->mode = mode;
 	scene->row = row->name;
 	scene->finding = RIGHT;
-	if (!fork_from_nothing(scene))
+	if (!start_anew(scene))
 		return false;
 	scene->again = false;
 	if (!take_row(scene, row) || !all_is_new(scene))
@@ -1097,7 +1137,7 @@ static bool dirty_bits_are_right(struct scene *scene)
 	scene->mode = APART;
 	scene->row = "dirty bits";
 	scene->finding = RIGHT;
-	if (!fork_from_nothing(scene) || !call_value(scene, "area_address", NO_NUMBERS, &area))
+	if (!start_anew(scene) || !call_value(scene, "area_address", NO_NUMBERS, &area))
 		return false;
 	for (unsigned round = 0; round < RESETS; round++)
 		if (!dirty_round(scene, area, round))
@@ -1165,7 +1205,7 @@ static bool churn_once(struct scene *scene, unsigned round)
 	};
 
 	return take_steps(scene, scene->fork, steps[round % 2], ARRAY_SIZE(steps[0]), false) &&
-	       looks_new(scene, scene->other) && refork(scene);
+	       looks_new(scene, scene->other) && fork_anew(scene, &scene->fork);
 }
 
 /* Until the frames that wait are enough for a drop of the shadow, and on with them. */
@@ -1270,7 +1310,7 @@ static void every_edit_is_seen(void **unused)
 				continue;
 			say_wrong(&scene, fixture_entries[e]);
 			wrong_rows++;
-			assert_true(refork(&scene));
+			assert_true(fork_anew(&scene, &scene.fork));
 		}
 		statistics_are_the_counts(&scene);
 		scene_teardown(&scene);
@@ -1323,7 +1363,7 @@ static void tally_take(struct scene *scene, size_t number, struct tally *tally)
 		return;
 	if (tally->found[scene->finding]++ == 0)
 		memcpy(tally->first[scene->finding], scene->problem, sizeof(scene->problem));
-	if (!refork(scene))
+	if (!fork_anew(scene, &scene->fork))
 		fail_msg("no fork");
 }
 
