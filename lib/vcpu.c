@@ -213,14 +213,15 @@ static int arm(struct vcpu *vcpu, uint64_t deadline)
 }
 
 /*
- * Completes what the last exit left: KVM does so at the start of a KVM_RUN and
- * then, because of immediate_exit, stops. No guest instruction runs.
+ * Completes what the last exit left: KVM does so at the start of a KVM_RUN, after
+ * it took the registers in `dirty`, and then, because of immediate_exit, stops. No
+ * guest instruction runs.
  */
-static int drain(struct vcpu *vcpu, uint64_t *kvm_runs)
+static int drain(struct vcpu *vcpu, uint64_t dirty, uint64_t *kvm_runs)
 {
 	int result = 0;
 
-	vcpu->run->kvm_dirty_regs = 0;
+	vcpu->run->kvm_dirty_regs = dirty;
 	vcpu->run->immediate_exit = 1;
 	for (int i = 0; i < DRAIN_LIMIT && result == 0; i++) {
 		result = kvm_vcpu_run(vcpu->fd);
@@ -229,14 +230,25 @@ static int drain(struct vcpu *vcpu, uint64_t *kvm_runs)
 	vcpu->run->immediate_exit = 0;
 	vcpu->pending_out = 0;
 	vcpu->machine->statistics.drains++;
-	return result == -EINTR ? 0 : -EIO;
+	if (result == -EINTR)
+		return 0;
+	vcpu->unclean = vcpu->failed = true;
+	return -EIO;
 }
 
-/* Makes an unclean vCPU fit for another context, or breaks it. */
+/*
+ * Makes an unclean vCPU fit for another context, or breaks it. KVM completes an
+ * INS by a walk of the tables of its own, and writes: the tables that the guest
+ * left may be another's by now, its memory reset, and no flush helps. In the
+ * kernel's tables, of which ring 3 may write nothing, it comes to nothing.
+ */
 static int clean(struct vcpu *vcpu, uint64_t *kvm_runs)
 {
-	int result = drain(vcpu, kvm_runs);
+	int result;
 
+	vcpu->run->s.regs.sregs = vcpu->user_sregs;
+	vcpu->cached.cr3 = vcpu->user_sregs.cr3;
+	result = drain(vcpu, KVM_SYNC_X86_SREGS, kvm_runs);
 	/* What cannot be drained is pending still, whatever registers are set. */
 	if (result == 0)
 		result = vcpu->failed ? configure(vcpu) : clear_events(vcpu);
@@ -369,7 +381,7 @@ static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kv
 		result = clean(vcpu, kvm_runs);
 	else if (vcpu->pending_out != 0 && vcpu->pending_out == context->registers.rip)
 		/* KVM would take the OUT there for the one it has pending, and skip it. */
-		result = drain(vcpu, kvm_runs);
+		result = drain(vcpu, 0, kvm_runs);
 	if (result == 0 && context->state_saved) {
 		result = kvm_vcpu_set_xsave(vcpu->fd, context->saved_state);
 		context->state_saved = false;
@@ -452,10 +464,8 @@ int vcpu_pass_out(struct vcpu *vcpu, struct vcpu_context *context, unsigned leng
 		context->registers.rip += length;
 		return 0;
 	}
-	result = drain(vcpu, kvm_runs);
-	if (result < 0)
-		vcpu->unclean = vcpu->failed = true;
-	else
+	result = drain(vcpu, 0, kvm_runs);
+	if (result == 0)
 		store(vcpu, context);
 	return result;
 }

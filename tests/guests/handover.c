@@ -253,6 +253,7 @@ static void find_features(void)
 int main(int argc, char **argv)
 {
 	(void)argv;
+	memset(page, HANDOVER_PAGE_MARK, sizeof(page));
 	find_features();
 	set_pattern(HANDOVER_MASTERS_MARK);
 	if (argc > 1)

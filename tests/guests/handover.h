@@ -22,4 +22,7 @@ struct handover_report {
 /* Bytes that the master's vector registers hold while it waits. */
 #define HANDOVER_MASTERS_MARK 0x4d
 
+/* Bytes of the page that input goes to. */
+#define HANDOVER_PAGE_MARK 0x9b
+
 #endif
