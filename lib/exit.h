@@ -18,7 +18,7 @@
 
 enum vcpu_exit_kind {
 	VCPU_EXIT_SYSCALL,     /* SYSCALL; the registers are the user's view, RIP after it */
-	VCPU_EXIT_HYPERCALL,   /* OUT to PORT_HYPERCALL; RIP after it, but for at_out */
+	VCPU_EXIT_HYPERCALL,   /* OUT to PORT_HYPERCALL; RIP after it, but for at_out (and a REP OUTSL goes on) */
 	VCPU_EXIT_EXCEPTION,   /* vector, error_code, address; RIP where it happened */
 	VCPU_EXIT_INTERRUPTED, /* the deadline is over */
 	VCPU_EXIT_STRAY,       /* I/O, MMIO, HLT that is nobody's: the guest's fault */

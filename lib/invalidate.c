@@ -95,7 +95,7 @@ static uint64_t choose_cr3(struct invalidator *invalidator, const struct cached_
 		return root;
 	if (invalidator->shadow || up_to_date(cached, translations))
 		return cached->cr3;
-	if (cached->serial != translations->serial)
+	if (cached->serial != 0 && cached->serial != translations->serial)
 		count(invalidator, INVALIDATION_REUSED, 1);
 	count(invalidator, INVALIDATION_FLUSH, 1);
 	return cached->cr3 ^ CR3_PWT;
@@ -196,7 +196,8 @@ static int renew_paths(struct invalidation *invalidation)
 		return -E2BIG;
 	for (uint32_t i = 0; i < invalidation->regions && result == 0; i++) {
 		result = pagetable_renew_path(invalidation->table, invalidation->region[i]);
-		count(invalidation->invalidator, INVALIDATION_PATH, 1);
+		if (result == 0)
+			count(invalidation->invalidator, INVALIDATION_PATH, 1);
 	}
 	return result;
 }
@@ -234,21 +235,22 @@ bool invalidate_is_stale(const struct invalidator *invalidator,
 
 /* Frames. */
 
-void invalidate_free_frames(struct invalidator *invalidator, gpa_t first, uint64_t frames)
+bool invalidate_free_frames(struct invalidator *invalidator, gpa_t first, uint64_t frames)
 {
 	struct memory *memory = invalidator->memory;
+	bool planted = left_out(INVALIDATION_FREED);
 
 	count(invalidator, INVALIDATION_FREED, frames);
-	if (left_out(INVALIDATION_FREED)) {
-		memset(memory_data(memory, first), 0, frames * PAGE_SIZE);
+	if (!planted && memory_frames_discard(memory, first, frames)) {
 		memory_frames_release(memory, first, frames);
-	} else if (memory_frames_discard(memory, first, frames)) {
-		memory_frames_release(memory, first, frames);
-	} else {
-		/* Never handed out again, for translations may be left; their contents go. */
-		memset(memory_data(memory, first), 0, frames * PAGE_SIZE);
-		memory_frames_lose(memory, first, frames);
+		return true;
 	}
+	memset(memory_data(memory, first), 0, frames * PAGE_SIZE);
+	if (planted)
+		memory_frames_release(memory, first, frames);
+	else
+		memory_frames_lose(memory, first, frames);
+	return planted;
 }
 
 void invalidate_free_table(struct invalidator *invalidator, gpa_t table)

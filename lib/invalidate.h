@@ -31,8 +31,9 @@
  *  FAULTED: the same, answering | generation           | nothing: read at that write;
  *    the guest's write fault    |                      |   if that never comes, the
  *                               |                      |   tables are built anew
- *  LINKED: a present link or    | generation           | never in place: the builder
- *    2 MiB leaf                 |                      |   moves the table (stale)
+ *  LINKED: a present link or    | generation, to save  | never in place: the builder
+ *    2 MiB leaf                 |   a fault: the leaves |   moves the table (stale)
+ *                               |   behind it are equal|
  *  FREED: a data frame gets     | generation of the    | its translations are dropped
  *    another use                |   leaf's edit; and the frame's host page goes: through
  *                               |   the MMU notifier KVM forgets it everywhere, on both
@@ -46,6 +47,9 @@
  *  REUSED: a root frame of      | serial differs       | waited (RELEASED)
  *    another space before       |                      |
  *
+ * One walk is KVM's own and knows no rule: it completes an INS after any of
+ * these edits. vcpu.c lets it do so in tables of which it can write nothing.
+ *
  * Dropping the translation of a page on a SHADOW host, by what was measured to be
  * cheapest (tests/bench/invalidation.c; microseconds for the host, then for the
  * guest that reads the pages again; PVM):
@@ -58,10 +62,15 @@
  *          where an mprotect(2) pair of a shared frame takes hundreds
  *   SHADOW a memory slot is added and deleted, which drops all of the machine's
  *          shadow: 400 to 3000, and 15 and more for each space's next run. Only
- *          when there is no memory for a PATH, and to free tables that wait
+ *          when there is no memory for a PATH, for an edit of too many regions,
+ *          and to free tables that wait. A guest can bring it about (SECURITY.md)
+ * Not used: a write that the guest makes before anything else, in a trampoline, is
+ * the cheapest after COPIED (4 for one page), but it takes two registers that are
+ * free only after SYSCALL, and a fork pays for each page only once.
  *
- * Each row that orders something is a rule: counted, and left out on purpose,
- * one at a time, in builds of the tests (KVMSB_PLANTED_BUGS), which must notice.
+ * Each row in capitals is a rule: counted, and left out on purpose, one at a time,
+ * in builds of the tests (KVMSB_PLANTED_BUGS), which must notice where it orders
+ * something that is needed.
  *
  * Threads: any. One thread at a time edits a space or enters it.
  */
@@ -148,7 +157,10 @@ void invalidate_before_entry(struct translations *translations, const struct pag
 uint64_t invalidate_entry(struct invalidator *invalidator, struct cached_translations *cached,
                           struct translations *translations);
 
-/* A fault for which there is no reason in the tables: the next entry forgets all translations. */
+/*
+ * A fault for which there is no reason in the tables: the next entry forgets all
+ * translations. Only a WALKED host can need it.
+ */
 static inline void invalidate_forget(struct translations *translations)
 {
 	translations->extra++;
@@ -157,7 +169,8 @@ static inline void invalidate_forget(struct translations *translations)
 /*
  * The guest has gone on past the instruction whose write fault was answered
  * (FAULTED); until it has, the page may be taken for what it was, and only
- * building the space's tables anew helps when it is reset.
+ * building the space's tables anew helps when it is reset. A RIP that differs
+ * tells, as long as nothing but its own code moves it.
  */
 static inline void invalidate_went_on(struct translations *translations)
 {
@@ -204,12 +217,16 @@ void invalidation_note(struct invalidation *invalidation, gva_t page, gpa_t fram
  */
 int invalidation_finish(struct invalidation *invalidation);
 
-/* Whether KVM may have read a table of the space, see above. */
+/* Whether KVM may have read a table of the space's own, see above. */
 bool invalidate_is_stale(const struct invalidator *invalidator,
                          const struct translations *translations, gpa_t table);
 
-/* Frees data frames in a row; their contents and all translations to them are dropped. */
-void invalidate_free_frames(struct invalidator *invalidator, gpa_t first, uint64_t count);
+/*
+ * Frees data frames in a row; their contents and all translations to them are
+ * dropped. False: the host would not, so they are never used again, and a shadow
+ * of tables that live on may still lead to them.
+ */
+bool invalidate_free_frames(struct invalidator *invalidator, gpa_t first, uint64_t count);
 
 /* Frees a table frame, as soon as no processor can know it any more. */
 void invalidate_free_table(struct invalidator *invalidator, gpa_t table);

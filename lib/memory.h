@@ -32,7 +32,7 @@
 struct frame {
 	uint64_t owner;  /* serial of its space; 0: nobody's or the kernel's */
 	uint64_t source; /* gpa of the master's page it is a copy of; 0: zero page */
-	uint64_t page;   /* gva where it was mapped first */
+	uint64_t page;   /* gva where it was mapped first; a space that moves one is rebuilt at reset */
 	uint32_t previous, next; /* in its space's list; FRAME_NONE at the ends */
 };
 

@@ -178,8 +178,10 @@ static unsigned out_length(struct kvmsb *sandbox)
 	uint64_t rip = sandbox->context.registers.rip;
 	uint8_t code[1 + PLAIN_OUT_LENGTH];
 
-	if (rip % PAGE_SIZE == 0 || guest_read(&sandbox->process, rip - 1, code, sizeof(code)) < 0 ||
-	    code[0] == outsl || !is_plain_out(code + 1))
+	/* Nothing may be brought in for this, as bytes of another page would have to be. */
+	if (rip % PAGE_SIZE == 0 || rip % PAGE_SIZE == PAGE_SIZE - 1 ||
+	    guest_read(&sandbox->process, rip - 1, code, sizeof(code)) < 0 || code[0] == outsl ||
+	    !is_plain_out(code + 1))
 		return 0;
 	return PLAIN_OUT_LENGTH;
 }
@@ -263,7 +265,8 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));
-		if (exit.kind != VCPU_EXIT_INTERRUPTED && sandbox->context.registers.rip != rip)
+		if (exit.kind != VCPU_EXIT_INTERRUPTED && exit.kind != VCPU_EXIT_FAILED &&
+		    sandbox->context.registers.rip != rip)
 			invalidate_went_on(&sandbox->space->translations);
 		if (route(sandbox, &exit, result))
 			return 0;

@@ -39,7 +39,7 @@ static bool within_limit(const struct space *space, uint64_t pages)
 {
 	uint64_t used = space->frame_count + space->table_count;
 
-	return range_within(used, pages, space->page_limit + space->kept);
+	return range_within(used, pages, space->page_limit + space->kept + space->passing);
 }
 
 static int table_allocate(void *context, gpa_t *table)
@@ -169,13 +169,14 @@ struct leaving_frames {
 	struct space *space;
 	gpa_t first;
 	uint64_t count;
+	bool lost; /* some of them: translations to them may be left */
 };
 
 static void leave_finish(struct leaving_frames *leaving)
 {
-	if (leaving->count > 0)
-		invalidate_free_frames(invalidator_of(leaving->space), leaving->first,
-		                       leaving->count);
+	if (leaving->count > 0 &&
+	    !invalidate_free_frames(invalidator_of(leaving->space), leaving->first, leaving->count))
+		leaving->lost = true;
 	leaving->count = 0;
 }
 
@@ -249,9 +250,17 @@ static void edit_begin(struct edit *edit, struct space *space, enum invalidation
  */
 static void edit_finish(struct edit *edit)
 {
+	struct space *space = edit->space;
+	int result;
+
 	leave_finish(&edit->leaving);
-	if (invalidation_finish(&edit->invalidation) < 0)
-		edit->space->rebuild = edit->space->poisoned = true;
+	space->passing = PAGETABLE_ROOT_LEVEL;
+	result = invalidation_finish(&edit->invalidation);
+	space->passing = 0;
+	if (result == 0 && edit->leaving.lost)
+		result = invalidate_everything(invalidator_of(space));
+	if (result < 0)
+		space->rebuild = space->poisoned = true;
 }
 
 /* Creation and destruction. */

@@ -34,6 +34,7 @@ struct space {
 	uint64_t frame_count;
 	uint64_t table_count;
 	uint64_t page_limit;   /* of frames and tables together */
+	uint64_t passing;      /* tables above it, while a path moves: as many go as come */
 	uint64_t fresh;        /* what a fork has of them when it is built */
 	uint64_t kept;         /* and what it kept of earlier requests: does not count against this one */
 	bool rebuild;          /* restoring contents is not enough to reset it */
@@ -58,7 +59,11 @@ int space_create(struct space **space, struct machine *machine, uint64_t page_li
 /* Ends all change to a space; it can be forked from now on. Returns 0, -ENOMEM. */
 int space_freeze(struct space *space);
 
-/* A fork of a frozen space, prepared for writing at `prepare` (the call stack). */
+/*
+ * A fork of a frozen space, prepared for writing at `prepare` (the call stack).
+ * The forks of a machine have one master, one limit and one call stack: what a
+ * destroyed one left serves the next. Returns 0, -ENOMEM.
+ */
 int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare);
 
 /* A fork as it was at space_fork(). Returns 0 or -ENOMEM (it is then only good for destroy or reset). */
@@ -72,12 +77,6 @@ void space_free_idle(struct machine *machine);
 
 /* The guest is about to run in the space: its tables will be cached. Call before every entry. */
 void space_enter(struct space *space);
-
-/* A fault for which there is no reason in the tables: makes the next entry forget all translations. */
-static inline void space_forget(struct space *space)
-{
-	invalidate_forget(&space->translations);
-}
 
 /*
  * Maps `length` bytes of fresh zeroed frames at va (page aligned, nothing may

@@ -38,8 +38,10 @@
 #define REGIONS 5u
 #define REGION_PAGES 8u
 #define PAGES (REGIONS * REGION_PAGES)
-#define FORK_LIMIT 4096u
+#define PAGE_LIMIT 4096u
 #define STEPS 4000u
+/* Times that the host may refuse: frames that it will not discard are lost. */
+#define REFUSALS 60u
 
 /* Few enough frames for all to be used again and again. */
 #define DATA_BYTES (UINT64_C(4) << 20)
@@ -98,6 +100,8 @@ struct model {
 	unsigned fork, processor; /* that most steps are about, for a while */
 	uint64_t random, values, steps;
 	const char *step;
+	unsigned refusals; /* left */
+	bool refuse_all;
 	char problem[200]; /* what was seen that must not be; "" so far */
 	bool noisy;
 };
@@ -197,8 +201,24 @@ int __wrap_madvise(void *address, size_t length, int advice);
 int __wrap_mprotect(void *address, size_t length, int protection);
 int __wrap_kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host);
 
+/* A host whose memory is locked, or used up. */
+static bool refuses(void)
+{
+	if (running == NULL)
+		return false;
+	errno = EINVAL;
+	if (running->refuse_all)
+		return true;
+	if (running->refusals == 0 || below(running, 100) != 0)
+		return false;
+	running->refusals--;
+	return true;
+}
+
 int __wrap_madvise(void *address, size_t length, int advice)
 {
+	if (advice != MADV_DONTFORK && advice != MADV_DONTDUMP && refuses())
+		return -1;
 	if (advice == MADV_DONTNEED)
 		notify(address, length);
 	return __real_madvise(address, length, advice);
@@ -214,9 +234,12 @@ int __wrap_mprotect(void *address, size_t length, int protection)
 int __wrap_kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host)
 {
 	(void)vm;
-	(void)slot;
 	(void)gpa;
 	(void)host;
+	if (slot != 0)
+		return 0;
+	if (refuses())
+		return -ENOMEM;
 	if (size == 0 && running != NULL)
 		running->shadow.count = 0;
 	return 0;
@@ -370,20 +393,21 @@ static void enter(struct model *model, struct processor *processor, struct membe
 		read_ahead(model, processor);
 }
 
-/* As mm_fault(): true when there is a reason to try again. */
-static bool answer_fault(struct member *member, unsigned page, bool write)
+/* As mm_fault(): 0 when there is a reason to try again. */
+static int answer_fault(struct member *member, unsigned page, bool write)
 {
 	uint64_t copied = member->space->copied;
 	unsigned protection;
+	int result = 0;
 
 	if (!space_lookup(member->space, address_of(page), &protection) ||
 	    (protection & (write ? SPACE_WRITE : SPACE_READ)) == 0)
-		return false;
-	if (write && space_make_private(member->space, address_of(page), true) < 0)
-		return false;
-	if (member->space->copied == copied)
-		space_forget(member->space);
-	return true;
+		return -EFAULT;
+	if (write)
+		result = space_make_private(member->space, address_of(page), true);
+	if (result == 0 && member->space->copied == copied)
+		invalidate_forget(&member->space->translations);
+	return result;
 }
 
 static bool may(const struct page_model *page, bool write)
@@ -411,20 +435,21 @@ static bool use_page(struct model *model, struct processor *processor, struct me
 {
 	struct page_model *wanted = &member->pages[page];
 	uint64_t address = address_of(page).value, *word;
+	int answer;
 
 	for (unsigned tries = 0; tries < 4; tries++) {
 		word = access_page(model, processor, address, write);
 		if (word != NULL)
 			break;
 		forget_address(model, processor, address);
-		if (!answer_fault(member, page, write)) {
-			if (may(wanted, write))
-				problem(model, "page %u: refused", page);
-			return member->over = true, false;
-		}
-		/* Its time is over before the instruction is tried again. */
-		if (below(model, 12) == 0)
-			return member->over = true, false;
+		member->over = true;
+		answer = answer_fault(member, page, write);
+		if (answer == -EFAULT && may(wanted, write))
+			problem(model, "page %u: refused", page);
+		/* Or its time is over before the instruction is tried again. */
+		if (answer < 0 || member->space->poisoned || below(model, 12) == 0)
+			return false;
+		member->over = false;
 		enter(model, processor, member);
 	}
 	if (word == NULL) {
@@ -560,9 +585,19 @@ static void step_replace(struct model *model)
 	struct member *member = some_fork(model);
 
 	space_destroy(member->space);
-	if (space_fork(&member->space, model->master.space, FORK_LIMIT, address_of(0)) < 0)
-		fail_msg("no fork");
+	while (space_fork(&member->space, model->master.space, PAGE_LIMIT, address_of(0)) < 0)
+		if (model->refusals == 0)
+			fail_msg("no fork");
 	as_the_master(model, member);
+}
+
+/* The fork reaches its limit, or has room again. */
+static void step_limit(struct model *model)
+{
+	struct space *space = some_fork(model)->space;
+
+	space->page_limit = below(model, 3) == 0 ? space->frame_count + space->table_count + 2
+	                                         : PAGE_LIMIT;
 }
 
 /* A vCPU was cleaned: what it holds is not known. */
@@ -594,6 +629,7 @@ static const struct {
 	{"move", step_move, 3},   {"host write", step_host_write, 12},
 	{"reset", step_reset, 5}, {"replace", step_replace, 2},
 	{"clean", step_clean, 1}, {"requests", step_requests, 1},
+	{"limit", step_limit, 1},
 };
 
 static size_t some_step(struct model *model)
@@ -612,42 +648,6 @@ static size_t some_step(struct model *model)
 
 /* A machine without KVM. */
 
-static int kernel_table_allocate(void *context, gpa_t *table)
-{
-	struct machine *machine = context;
-
-	return memory_table_allocate(&machine->memory, 0, table);
-}
-
-static void kernel_table_release(void *context, gpa_t table)
-{
-	struct machine *machine = context;
-
-	memory_table_free(&machine->memory, table);
-}
-
-static uint64_t *kernel_table_entries(void *context, gpa_t table)
-{
-	struct machine *machine = context;
-
-	return memory_table(&machine->memory, table);
-}
-
-static bool kernel_leaf_allowed(void *context, gpa_t frame, uint64_t length)
-{
-	(void)context;
-	(void)frame;
-	(void)length;
-	return false;
-}
-
-static const struct pagetable_ops kernel_table_ops = {
-	.allocate = kernel_table_allocate,
-	.release = kernel_table_release,
-	.entries = kernel_table_entries,
-	.leaf_allowed = kernel_leaf_allowed,
-};
-
 static void make_machine(struct model *model)
 {
 	struct machine *machine = &model->machine;
@@ -661,7 +661,6 @@ static void make_machine(struct model *model)
 	pthread_mutex_init(&machine->lock, NULL);
 	assert_int_equal(memory_init(&machine->memory, -1, DATA_BYTES, TABLE_BYTES, 48), 0);
 	invalidator_init(&machine->invalidator, -1, &machine->memory, model->kind == SHADOW);
-	assert_int_equal(pagetable_create(&machine->kernel_table, &kernel_table_ops, machine), 0);
 }
 
 /* Three pages of four are there, some of them read-only; the program writes, then waits. */
@@ -669,7 +668,7 @@ static void make_master(struct model *model)
 {
 	struct member *master = &model->master;
 
-	assert_int_equal(space_create(&master->space, &model->machine, FORK_LIMIT), 0);
+	assert_int_equal(space_create(&master->space, &model->machine, PAGE_LIMIT), 0);
 	for (unsigned page = 0; page < PAGES; page++) {
 		unsigned protection = page % 5 == 2 ? SPACE_READ : SPACE_READ | SPACE_WRITE;
 
@@ -697,7 +696,7 @@ static struct model *make(enum kind kind, uint64_t seed)
 	make_machine(model);
 	make_master(model);
 	for (unsigned i = 0; i < FORKS; i++) {
-		assert_int_equal(space_fork(&model->forks[i].space, model->master.space, FORK_LIMIT,
+		assert_int_equal(space_fork(&model->forks[i].space, model->master.space, PAGE_LIMIT,
 		                            address_of(0)),
 		                 0);
 		as_the_master(model, &model->forks[i]);
@@ -711,7 +710,6 @@ static void unmake(struct model *model)
 		space_destroy(model->forks[i].space);
 	space_free_idle(&model->machine);
 	space_destroy(model->master.space);
-	pagetable_destroy(&model->machine.kernel_table);
 	invalidator_destroy(&model->machine.invalidator, true);
 	memory_destroy(&model->machine.memory, true);
 	pthread_mutex_destroy(&model->machine.lock);
@@ -734,6 +732,7 @@ static bool follow(enum kind kind, uint64_t seed, bool noisy, uint64_t *counts)
 	bool right;
 
 	model->noisy = noisy;
+	model->refusals = REFUSALS;
 	while (model->steps < most && model->problem[0] == '\0') {
 		size_t step = some_step(model);
 
@@ -812,10 +811,65 @@ static unsigned noticed_after(enum kind kind, enum invalidation_count rule)
 	unsigned tries;
 
 	invalidation_left_out = rule;
-	for (tries = 0; right && tries < (needed[kind][rule] ? 40 : 4); tries++)
+	for (tries = 0; right && tries < (needed[kind][rule] ? 40 : 12); tries++)
 		right = follow(kind, 100 + tries, false, counts);
 	invalidation_left_out = INVALIDATION_COUNTS;
 	return right ? 0 : tries;
+}
+
+/* What the host will not discard is not used again, and the guest loses it all the same. */
+static void a_page_that_cannot_be_dropped(void **unused)
+{
+	const gva_t page = gva(UINT64_C(0x10000000000));
+
+	(void)unused;
+	for (enum kind kind = WALKED; kind < KINDS; kind++) {
+		struct model *model = make(kind, 1);
+		struct space *space = model->forks[0].space;
+		struct processor *processor = &model->processors[0];
+
+		assert_int_equal(space_map(space, page, PAGE_SIZE, SPACE_READ | SPACE_WRITE, true),
+		                 0);
+		enter(model, processor, &model->forks[0]);
+		assert_non_null(access_page(model, processor, page.value, true));
+		model->refuse_all = true;
+		assert_int_equal(space_unmap(space, page, PAGE_SIZE), 0);
+		/* Where translations could not be dropped at all, it does not run again. */
+		assert_int_equal(space->poisoned, kind == SHADOW);
+		model->refuse_all = false;
+		assert_int_equal(space_reset(space, address_of(0)), 0);
+		enter(model, processor, &model->forks[0]);
+		assert_null(access_page(model, processor, page.value, false));
+		unmake(model);
+	}
+}
+
+/* Moving a path takes tables for a moment: a fork that has reached its limit may do so. */
+static void a_path_moves_at_the_limit(void **unused)
+{
+	const uint64_t start = UINT64_C(0x10000000000), length = 3 * PAGE_SIZE;
+	struct model *model = make(SHADOW, 1);
+	struct space *space = model->forks[0].space;
+	const _Atomic uint64_t *counts = model->machine.invalidator.counts;
+	uint64_t shadows = counts[INVALIDATION_SHADOW];
+
+	(void)unused;
+	assert_int_equal(space_map(space, gva(start), length, SPACE_READ | SPACE_WRITE, true), 0);
+	space->page_limit = space->frame_count + space->table_count;
+	for (unsigned i = 0; i < 10; i++) {
+		uint64_t paths = counts[INVALIDATION_PATH];
+
+		enter(model, &model->processors[0], &model->forks[0]);
+		for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
+			assert_non_null(
+				access_page(model, &model->processors[0], start + offset, true));
+		assert_int_equal(space_protect(space, gva(start), length, SPACE_READ), 0);
+		assert_int_equal(counts[INVALIDATION_PATH], paths + 1);
+		assert_int_equal(space_protect(space, gva(start), length, SPACE_READ | SPACE_WRITE),
+		                 0);
+	}
+	assert_int_equal(counts[INVALIDATION_SHADOW], shadows);
+	unmake(model);
 }
 
 static void a_rule_left_out_is_noticed(void **unused)
@@ -881,6 +935,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_means_follow_the_size_of_the_edit),
+		cmocka_unit_test(a_page_that_cannot_be_dropped),
+		cmocka_unit_test(a_path_moves_at_the_limit),
 		cmocka_unit_test(nothing_stale_is_used),
 		cmocka_unit_test(a_rule_left_out_is_noticed),
 	};

@@ -1278,10 +1278,10 @@ static void statistics_are_the_counts(const struct scene *scene)
 	assert_int_equal(statistics.machine_frame_drops, counts[INVALIDATION_PAGE]);
 	assert_int_equal(statistics.machine_path_moves, counts[INVALIDATION_PATH]);
 	assert_int_equal(statistics.machine_shadow_drops, counts[INVALIDATION_SHADOW]);
-	assert_int_equal(statistics.machine_pages_revoked, counts[INVALIDATION_REVOKED]);
-	assert_int_equal(statistics.machine_pages_copied_by_host, counts[INVALIDATION_COPIED]);
-	assert_int_equal(statistics.machine_pages_copied_for_guest, counts[INVALIDATION_FAULTED]);
-	assert_int_equal(statistics.machine_tables_unshared, counts[INVALIDATION_LINKED]);
+	assert_int_equal(statistics.machine_revocations, counts[INVALIDATION_REVOKED]);
+	assert_int_equal(statistics.machine_host_copies, counts[INVALIDATION_COPIED]);
+	assert_int_equal(statistics.machine_guest_copies, counts[INVALIDATION_FAULTED]);
+	assert_int_equal(statistics.machine_unsharing_maps, counts[INVALIDATION_LINKED]);
 	assert_int_equal(statistics.machine_frames_freed, counts[INVALIDATION_FREED]);
 	assert_int_equal(statistics.machine_tables_waited, counts[INVALIDATION_RELEASED]);
 	assert_int_equal(statistics.machine_dirty_sweeps, counts[INVALIDATION_CLEANED]);

@@ -280,12 +280,12 @@ struct kvmsb_statistics {
 	uint64_t machine_shadow_drops;   /* whole shadow dropped */
 	uint64_t machine_frame_drops;    /* translations of single frames dropped */
 	uint64_t machine_memory;      /* bytes of guest memory and page tables in use */
-	/* Edits of page tables after which a processor has something to forget, and how: */
+	/* Edits of page tables after which a processor has something to forget, and how it is told: */
 	uint64_t machine_path_moves;     /* tables moved, so that a translation is out of reach */
-	uint64_t machine_pages_revoked;  /* unmappings, protections, moves of mapped pages */
-	uint64_t machine_pages_copied_by_host;   /* copy-on-write for a system call */
-	uint64_t machine_pages_copied_for_guest; /* copy-on-write after a write fault */
-	uint64_t machine_tables_unshared; /* mappings that made a shared table a fork's own */
+	uint64_t machine_revocations;    /* edits that took away pages or permissions, or moved pages */
+	uint64_t machine_host_copies;    /* copies on write for a system call */
+	uint64_t machine_guest_copies;   /* copies on write for the guest's own write */
+	uint64_t machine_unsharing_maps; /* mappings that made tables of the master a fork's own */
 	uint64_t machine_frames_freed;   /* pages of guest memory taken back */
 	uint64_t machine_tables_waited;  /* page tables that waited for a drop of the shadow */
 	uint64_t machine_dirty_sweeps;   /* resets that cleared dirty bits */

@@ -177,7 +177,7 @@ static int fault_present(struct process *process, uint64_t page, unsigned access
 	if (access == SPACE_WRITE)
 		result = space_make_private(space, gva(page), by_guest);
 	if (result == 0 && space->copied == copied)
-		space_forget(space);
+		invalidate_forget(&space->translations);
 	return result;
 }
 

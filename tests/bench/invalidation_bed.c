@@ -199,7 +199,7 @@ static void reroot(struct bed *bed, unsigned count)
 static void flush(struct bed *bed, unsigned count)
 {
 	(void)count;
-	space_forget(bed->forks[0]->space);
+	invalidate_forget(&bed->forks[0]->space->translations);
 }
 
 static void nothing(struct bed *bed, unsigned count)
