@@ -228,11 +228,11 @@ static int drain(struct vcpu *vcpu, uint64_t dirty, uint64_t *kvm_runs)
 		++*kvm_runs;
 	}
 	vcpu->run->immediate_exit = 0;
-	vcpu->pending_out = 0;
+	vcpu->left.pending_out = 0;
 	vcpu->machine->statistics.drains++;
 	if (result == -EINTR)
 		return 0;
-	vcpu->unclean = vcpu->failed = true;
+	vcpu->left.unclean = vcpu->left.failed = true;
 	return -EIO;
 }
 
@@ -251,14 +251,14 @@ static int clean(struct vcpu *vcpu, uint64_t *kvm_runs)
 	result = drain(vcpu, KVM_SYNC_X86_SREGS, kvm_runs);
 	/* What cannot be drained is pending still, whatever registers are set. */
 	if (result == 0)
-		result = vcpu->failed ? configure(vcpu) : clear_events(vcpu);
-	vcpu->at_sysret = false;
+		result = vcpu->left.failed ? configure(vcpu) : clear_events(vcpu);
+	vcpu->left.at_sysret = false;
 	vcpu->cached.serial = 0;
 	if (result < 0) {
 		vcpu->broken = true;
 		return result;
 	}
-	vcpu->unclean = vcpu->failed = false;
+	vcpu->left.unclean = vcpu->left.failed = false;
 	return 0;
 }
 
@@ -349,7 +349,7 @@ static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 	want.gs.base = context->registers.gs_base;
 	load_general(&sync->regs, &context->registers);
 	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-	if (vcpu->at_sysret && same_space && returns_by_sysret(&context->registers) &&
+	if (vcpu->left.at_sysret && same_space && returns_by_sysret(&context->registers) &&
 	    sync->sregs.fs.base == want.fs.base && sync->sregs.gs.base == want.gs.base) {
 		/* SYSRET does the rest; loading segments costs as much as the exit. */
 		sync->regs.rip = SYSRET_ADDRESS;
@@ -358,7 +358,7 @@ static void load(struct vcpu *vcpu, const struct vcpu_context *context)
 		sync->sregs = want;
 		vcpu->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	}
-	vcpu->at_sysret = false;
+	vcpu->left.at_sysret = false;
 }
 
 static bool is_canonical(uint64_t address)
@@ -377,9 +377,9 @@ static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kv
 {
 	int result = 0;
 
-	if (vcpu->unclean)
+	if (vcpu->left.unclean)
 		result = clean(vcpu, kvm_runs);
-	else if (vcpu->pending_out != 0 && vcpu->pending_out == context->registers.rip)
+	else if (vcpu->left.pending_out != 0 && vcpu->left.pending_out == context->registers.rip)
 		/* KVM would take the OUT there for the one it has pending, and skip it. */
 		result = drain(vcpu, 0, kvm_runs);
 	if (result == 0 && context->state_saved) {
@@ -435,24 +435,19 @@ static int enter(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadl
                  struct vcpu_exit *exit, uint64_t *kvm_runs)
 {
 	const struct exit_rules rules = rules_of(vcpu);
-	struct exit_left left;
 	int result;
 
 	load(vcpu, context);
 	result = run(vcpu, deadline, kvm_runs);
 	if (result < 0) {
-		vcpu->unclean = vcpu->failed = true;
+		vcpu->left.unclean = vcpu->left.failed = true;
 		return result;
 	}
 	store(vcpu, context);
 	if (result == 0)
-		exit_decode(vcpu->run, &rules, &context->registers, exit, &left);
+		exit_decode(vcpu->run, &rules, &context->registers, exit, &vcpu->left);
 	else
-		exit_interrupted(vcpu->run, &rules, &context->registers, exit, &left);
-	vcpu->unclean = left.unclean;
-	vcpu->failed = left.failed;
-	vcpu->at_sysret = left.at_sysret;
-	vcpu->pending_out = left.pending_out;
+		exit_interrupted(vcpu->run, &rules, &context->registers, exit, &vcpu->left);
 	return 0;
 }
 

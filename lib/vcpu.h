@@ -67,11 +67,7 @@ struct vcpu {
 	bool broken;                 /* could not be cleaned: its borrower gives it up */
 	struct vcpu_context *resident; /* suspended; its x87 and vector state is here */
 
-	/* What the last exit left. */
-	bool unclean;                /* something is pending: drain before anything starts */
-	bool failed;                 /* all of its state is suspect: set it anew, too */
-	bool at_sysret;              /* in the ring-0 stub, before SYSRET */
-	uint64_t pending_out;        /* address of an OUT that KVM has yet to complete; 0: none */
+	struct exit_left left;       /* by the last exit */
 	struct cached_translations cached;
 
 	struct time_limit time_limit;
