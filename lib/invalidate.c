@@ -14,8 +14,6 @@
 /* A guest physical page that nothing else uses: data begins at 4 GiB. */
 #define SHADOW_SLOT_ADDRESS PAGE_SIZE
 
-#define LARGE_PAGE_SIZE (UINT64_C(2) << 20)
-
 /*
  * Table frames in quarantine that are worth a drop: 16 MiB, and more where there
  * is more to drop, so that each frame's share of the cost stays the same.
@@ -35,11 +33,13 @@ static void count(struct invalidator *invalidator, enum invalidation_count what,
 	invalidator->counts[what] += times;
 }
 
-void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow)
+void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow,
+                      uint8_t *slot_page)
 {
 	invalidator->vm = vm;
 	invalidator->memory = memory;
 	invalidator->shadow = shadow;
+	invalidator->slot_page = slot_page;
 	/* With default attributes this does not fail on Linux. */
 	pthread_mutex_init(&invalidator->drop_lock, NULL);
 }
@@ -134,19 +134,14 @@ void invalidation_begin(struct invalidation *invalidation, struct invalidator *i
 	invalidation->shared = false;
 }
 
-static bool is_private(const struct invalidation *invalidation, gpa_t frame)
-{
-	return memory_frame(invalidation->invalidator->memory, frame)->owner ==
-	       invalidation->translations->serial;
-}
-
 static void note_region(struct invalidation *invalidation, gva_t page)
 {
 	uint32_t number = invalidation->regions;
 
 	/* Edits come in the order of addresses. */
 	if (number > INVALIDATION_REGIONS ||
-	    (number > 0 && (invalidation->region[number - 1].value ^ page.value) < LARGE_PAGE_SIZE))
+	    (number > 0 &&
+	     (invalidation->region[number - 1].value ^ page.value) < mapping_length(MAPPING_2M)))
 		return;
 	if (number < INVALIDATION_REGIONS)
 		invalidation->region[number] = page;
@@ -159,7 +154,7 @@ void invalidation_note(struct invalidation *invalidation, gva_t page, gpa_t fram
 		return;
 	if (invalidation->pages < INVALIDATION_PAGES)
 		invalidation->frames[invalidation->pages] = frame;
-	if (!is_private(invalidation, frame))
+	if (!memory_owns(invalidation->invalidator->memory, frame, invalidation->translations->serial))
 		invalidation->shared = true;
 	invalidation->pages++;
 	note_region(invalidation, page);

@@ -122,8 +122,8 @@ struct invalidator {
 	_Atomic uint64_t counts[INVALIDATION_COUNTS];
 };
 
-/* slot_page may be set later, but before anything is invalidated. */
-void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow);
+void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow,
+                      uint8_t *slot_page);
 /* in_parent: false in a forked child. */
 void invalidator_destroy(struct invalidator *invalidator, bool in_parent);
 

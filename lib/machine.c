@@ -181,13 +181,12 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 	if (result < 0)
 		return error_set(error, result, "guest memory of %llu MiB: %s",
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
-	invalidator_init(&machine->invalidator, machine->vm, &machine->memory,
-	                 machine->host->shadow_paging);
 	result = build_kernel(machine);
-	machine->invalidator.slot_page = machine->vcpu_pages;
-	return result < 0
-	               ? error_set(error, result, "the guest's kernel pages: %s", strerror(-result))
-	               : 0;
+	if (result < 0)
+		return error_set(error, result, "the guest's kernel pages: %s", strerror(-result));
+	invalidator_init(&machine->invalidator, machine->vm, &machine->memory,
+	                 machine->host->shadow_paging, machine->vcpu_pages);
+	return 0;
 }
 
 int machine_create(struct machine **out, const struct machine_limits *limits,

@@ -114,4 +114,9 @@ static inline struct frame *memory_frame(const struct memory *memory, gpa_t fram
 	return &memory->frames[(frame.value - memory->data.base) >> PAGE_SHIFT];
 }
 
+static inline bool memory_owns(const struct memory *memory, gpa_t frame, uint64_t owner)
+{
+	return memory_frame(memory, frame)->owner == owner;
+}
+
 #endif

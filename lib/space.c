@@ -123,7 +123,7 @@ static gpa_t address_of(const struct space *space, uint32_t number)
 
 static bool owns(const struct space *space, gpa_t frame)
 {
-	return memory_frame(&space->machine->memory, frame)->owner == space->translations.serial;
+	return memory_owns(&space->machine->memory, frame, space->translations.serial);
 }
 
 /* For the page at `page`, as a copy of `source` (0: zeros). */
@@ -413,13 +413,30 @@ static bool sweep_is_due(struct space *space)
 	return true;
 }
 
-static void restore_frame(struct space *space, const struct frame *frame, void *page)
+static void restore_frame(struct space *space, uint32_t number)
 {
-	if (frame->source != 0)
-		memcpy(page, memory_data(&space->machine->memory, gpa(frame->source)), PAGE_SIZE);
+	const struct memory *memory = &space->machine->memory;
+	uint64_t source = frame_at(space, number)->source;
+	void *page = memory_data(memory, address_of(space, number));
+
+	if (source != 0)
+		memcpy(page, memory_data(memory, gpa(source)), PAGE_SIZE);
 	else
 		memset(page, 0, PAGE_SIZE);
 	space->restored++;
+}
+
+static void clear_dirty_bits(struct space *space)
+{
+	const struct frame *frame;
+	struct edit edit;
+
+	edit_begin(&edit, space, INVALIDATION_CLEANED);
+	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = frame->next) {
+		frame = frame_at(space, number);
+		pagetable_set_dirty(&space->table, gva(frame->page), false);
+	}
+	edit_finish(&edit);
 }
 
 /*
@@ -429,23 +446,16 @@ static void restore_frame(struct space *space, const struct frame *frame, void *
  */
 static void restore_frames(struct space *space)
 {
-	struct memory *memory = &space->machine->memory;
 	bool choose = space->machine->host->dirty_bits;
-	bool sweep = sweep_is_due(space);
-	struct edit edit;
+	const struct frame *frame;
 
-	edit_begin(&edit, space, INVALIDATION_CLEANED);
-	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
-		const struct frame *frame = frame_at(space, number);
-		gva_t page = gva(frame->page);
-
-		if (!choose || pagetable_is_dirty(&space->table, page))
-			restore_frame(space, frame, memory_data(memory, address_of(space, number)));
-		if (sweep)
-			pagetable_set_dirty(&space->table, page, false);
-		number = frame->next;
+	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = frame->next) {
+		frame = frame_at(space, number);
+		if (!choose || pagetable_is_dirty(&space->table, gva(frame->page)))
+			restore_frame(space, number);
 	}
-	edit_finish(&edit);
+	if (sweep_is_due(space))
+		clear_dirty_bits(space);
 	space->kept = space->frame_count + space->table_count - space->fresh;
 }
 

@@ -22,6 +22,7 @@
 #include "invalidate.h"
 #include "layout.h"
 #include "machine.h"
+#include "sequence.h"
 #include "space.h"
 #include "util.h"
 #include "x86.h"
@@ -109,17 +110,9 @@ struct model {
 /* For the functions below that stand in for the host's; NULL: none is running. */
 static struct model *running;
 
-static uint64_t next_random(struct model *model)
-{
-	model->random ^= model->random >> 12;
-	model->random ^= model->random << 25;
-	model->random ^= model->random >> 27;
-	return model->random * UINT64_C(0x2545f4914f6cdd1d);
-}
-
 static unsigned below(struct model *model, unsigned limit)
 {
-	return (unsigned)((next_random(model) >> 32) % limit);
+	return sequence_below(&model->random, limit);
 }
 
 static gva_t address_of(unsigned page)
@@ -660,7 +653,7 @@ static void make_machine(struct model *model)
 	machine->next_serial = 1;
 	pthread_mutex_init(&machine->lock, NULL);
 	assert_int_equal(memory_init(&machine->memory, -1, DATA_BYTES, TABLE_BYTES, 48), 0);
-	invalidator_init(&machine->invalidator, -1, &machine->memory, model->kind == SHADOW);
+	invalidator_init(&machine->invalidator, -1, &machine->memory, model->kind == SHADOW, NULL);
 }
 
 /* Three pages of four are there, some of them read-only; the program writes, then waits. */
@@ -717,18 +710,11 @@ static void unmake(struct model *model)
 	test_free(model);
 }
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 /* True when nothing was seen that must not be. Adds up what the module did. */
 static bool follow(enum kind kind, uint64_t seed, bool noisy, uint64_t *counts)
 {
 	struct model *model = make(kind, seed);
-	uint64_t most = setting("MODEL_STEPS", STEPS);
+	uint64_t most = sequence_setting("MODEL_STEPS", STEPS);
 	bool right;
 
 	model->noisy = noisy;
@@ -785,7 +771,7 @@ static const bool needed[KINDS][INVALIDATION_COUNTS] = {
 
 static void nothing_stale_is_used(void **unused)
 {
-	uint64_t first = setting("MODEL_SEED", 1);
+	uint64_t first = sequence_setting("MODEL_SEED", 1);
 
 	(void)unused;
 	for (enum kind kind = WALKED; kind < KINDS; kind++) {

@@ -14,6 +14,7 @@
 
 #include "guests/isolation.h"
 #include "sandbox.h"
+#include "sequence.h"
 #include "time_scale.h"
 #include "util.h"
 #include "x86.h"
@@ -144,19 +145,9 @@ static bool returns(struct worker *worker, struct member *member, enum function 
 	return wrong(worker, member, text, result.value, wanted);
 }
 
-/* Randomness: xorshift64*. */
-
-static uint64_t next_random(struct worker *worker)
-{
-	worker->random ^= worker->random >> 12;
-	worker->random ^= worker->random << 25;
-	worker->random ^= worker->random >> 27;
-	return worker->random * UINT64_C(0x2545f4914f6cdd1d);
-}
-
 static unsigned below(struct worker *worker, unsigned limit)
 {
-	return (unsigned)((next_random(worker) >> 32) % limit);
+	return sequence_below(&worker->random, limit);
 }
 
 static uint64_t new_value(struct worker *worker, const struct member *member)
@@ -480,13 +471,6 @@ static void *work_in_thread(void *user)
 	return NULL;
 }
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static struct kvmsb *isolation_master(enum kvmsb_entry entry)
 {
 	struct kvmsb_options options = fixture_options(GUEST("isolation-static"));
@@ -590,9 +574,9 @@ static void run_crowd(enum kvmsb_entry entry, unsigned forks, uint64_t step_coun
 static void a_thousand_forks(void **unused)
 {
 	(void)unused;
-	run_crowd(KVMSB_ENTRY_AUTOMATIC, (unsigned)setting("ISOLATION_FORKS", 1000),
-	          setting("ISOLATION_STEPS", time_scale() > 1 ? 4000 : 12000),
-	          setting("ISOLATION_SEED", 0x5eed));
+	run_crowd(KVMSB_ENTRY_AUTOMATIC, (unsigned)sequence_setting("ISOLATION_FORKS", 1000),
+	          sequence_setting("ISOLATION_STEPS", time_scale() > 1 ? 4000 : 12000),
+	          sequence_setting("ISOLATION_SEED", 0x5eed));
 }
 
 /* Few forks: each is used often, and the last in is the first out. */
@@ -600,8 +584,8 @@ static void a_few_forks(void **unused)
 {
 	(void)unused;
 	run_crowd(KVMSB_ENTRY_AUTOMATIC, 3,
-	          setting("ISOLATION_STEPS", time_scale() > 1 ? 2000 : 6000),
-	          setting("ISOLATION_SEED", 0x5eed) + 100);
+	          sequence_setting("ISOLATION_STEPS", time_scale() > 1 ? 2000 : 6000),
+	          sequence_setting("ISOLATION_SEED", 0x5eed) + 100);
 }
 
 static void on_each_path(void **unused)

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "pagetable.h"
+#include "sequence.h"
 #include "util.h"
 
 #define KIB UINT64_C(1024)
@@ -2361,13 +2362,6 @@ static void finish_world(struct world *world)
 	CHECK(world->kernel_client.held == 0);
 }
 
-static uint64_t environment_number(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void run_sequence(struct world *world, uint64_t seed, unsigned steps)
 {
 	unsigned i;
@@ -2387,8 +2381,8 @@ static void run_sequence(struct world *world, uint64_t seed, unsigned steps)
 static void test_random_sequences(void **state)
 {
 	const uint64_t seeds[] = {1, 20240229, 0xfeedface};
-	uint64_t seed = environment_number("PAGETABLE_SEED", 0);
-	unsigned steps = (unsigned)environment_number("PAGETABLE_STEPS", 800);
+	uint64_t seed = sequence_setting("PAGETABLE_SEED", 0);
+	unsigned steps = (unsigned)sequence_setting("PAGETABLE_STEPS", 800);
 	struct world *world = malloc(sizeof(*world));
 	size_t i;
 

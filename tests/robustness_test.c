@@ -7,7 +7,6 @@
  */
 #include "sandbox_fixture.h"
 
-#include "invalidate.h"
 #include "sandbox.h"
 #include "time_scale.h"
 #include "util.h"

@@ -11,6 +11,7 @@
 #include "invalidate.h"
 #include "machine.h"
 #include "sandbox.h"
+#include "time_limit.h"
 
 #include <kvmsandbox.h>
 
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define QUARANTINE_ROOM 1024u
 
@@ -43,10 +43,7 @@ static struct {
 
 static double now(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+	return (double)time_now();
 }
 
 static double time_call(struct bed *bed, struct kvmsb *fork, uint64_t function, unsigned pages)
