@@ -115,6 +115,8 @@ static int build_kernel(struct machine *machine)
 	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(parts); i++)
 		result = map_kernel_pages(machine, parts[i].va, parts[i].pages, parts[i].flags,
 		                          parts[i].host);
+	if (result == 0)
+		result = memory_frame_allocate(&machine->memory, 0, &machine->zero_frame);
 	if (result < 0)
 		return result;
 	memcpy(text, guest_kernel_text, LAYOUT_KERNEL_TEXT_SIZE);
@@ -182,6 +184,8 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 		return error_set(error, result, "guest memory of %llu MiB: %s",
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
 	result = build_kernel(machine);
+	if (result == 0)
+		result = learner_init(&machine->learner, limits->learned_pages);
 	if (result < 0)
 		return error_set(error, result, "the guest's kernel pages: %s", strerror(-result));
 	invalidator_init(&machine->invalidator, machine->vm, &machine->memory,
@@ -247,6 +251,7 @@ void machine_release(struct machine *machine)
 		close(machine->vm);
 	if (machine->kvm >= 0)
 		close(machine->kvm);
+	learner_destroy(&machine->learner, ours);
 	invalidator_destroy(&machine->invalidator, ours);
 	memory_destroy(&machine->memory, ours);
 	if (machine->alive != NULL)

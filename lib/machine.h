@@ -12,6 +12,7 @@
 #include "address.h"
 #include "invalidate.h"
 #include "layout.h"
+#include "learner.h"
 #include "memory.h"
 #include "pagetable.h"
 #include "probe.h"
@@ -27,6 +28,13 @@
 
 struct space;
 
+/* What every fork of the machine's master is made by; set when that is frozen. */
+struct fork_rules {
+	uint64_t page_limit; /* frames and tables that it may own */
+	uint64_t keep_limit; /* and how many of these it keeps through a reset */
+	gva_t call_stack;    /* the page that the first instruction of a call writes */
+};
+
 struct machine_statistics {
 	_Atomic uint64_t forks; /* live */
 	_Atomic uint64_t migrations;
@@ -39,9 +47,12 @@ struct machine {
 	int vm;
 	const struct host_behaviour *host;
 	enum kvmsb_entry entry;    /* chosen; never AUTOMATIC */
+	struct fork_rules fork_rules;
 	const uint32_t *alive;     /* 1; wiped in a forked child (MADV_WIPEONFORK) */
 	struct memory memory;
 	struct invalidator invalidator;
+	struct learner learner;
+	gpa_t zero_frame;          /* zeros, which forks share until they write; mapped by nobody for writing */
 	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
 	uint8_t *state_image;      /* host's view of LAYOUT_ENTRY_XSAVE */
@@ -64,6 +75,7 @@ struct machine {
 struct machine_limits {
 	uint64_t data_bytes, table_bytes; /* guest memory, page tables: address space to reserve */
 	unsigned vcpu_limit;
+	uint32_t learned_pages; /* 0: learning is off */
 	int timeout_signal;
 	enum kvmsb_entry entry;
 };

@@ -28,12 +28,21 @@
 /* Slot 0 is the one that invalidate.h adds and deletes. */
 #define MEMORY_FIRST_SLOT 1u
 
+/* What a reset does with a fork's own frame. */
+enum frame_fate {
+	FRAME_RESTORED, /* gives it the contents of `source` again */
+	FRAME_KEPT,     /* nothing: contents of a file that nobody could change */
+	FRAME_TAKEN,    /* unmaps and frees it: the master has nothing there */
+};
+
 /* What a data frame of a space is for; kept beside the frames, not in them. */
 struct frame {
 	uint64_t owner;  /* serial of its space; 0: nobody's or the kernel's */
 	uint64_t source; /* gpa of the master's page it is a copy of; 0: zero page */
-	uint64_t page;   /* gva where it was mapped first; a space that moves one is rebuilt at reset */
-	uint32_t previous, next; /* in its space's list; FRAME_NONE at the ends */
+	uint64_t page;   /* gva where it is mapped */
+	uint32_t previous, next; /* in its space's list, newest first; FRAME_NONE at the ends */
+	uint8_t fate;    /* enum frame_fate */
+	bool sighted;    /* a reset has seen it: see learner.h */
 };
 
 struct memory_window {
@@ -107,6 +116,12 @@ static inline bool memory_is_data(const struct memory *memory, gpa_t frame, uint
 	uint64_t offset = frame.value - memory->data.base;
 
 	return range_within(offset, length, memory->data.committed);
+}
+
+/* Three quarters are in use: what is merely useful should do without. */
+static inline bool memory_is_scarce(const struct memory *memory)
+{
+	return memory->frames_in_use > (memory->data.reserved >> PAGE_SHIFT) / 4 * 3;
 }
 
 static inline struct frame *memory_frame(const struct memory *memory, gpa_t frame)

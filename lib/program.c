@@ -23,6 +23,9 @@
 #define MEMORY_MOST (UINT64_C(1) << 40)
 #define STACK_LEAST (64 * UINT64_C(1024))
 #define STACK_MOST (256 * MEBIBYTE)
+#define KEEP_SHARE 16
+#define KEEP_LEAST (16 * PAGE_SIZE)
+#define LEARNED_PAGES_MOST 4096
 
 static void set_default(uint64_t *value, uint64_t otherwise)
 {
@@ -34,6 +37,8 @@ static void complete(struct kvmsb_options *options)
 {
 	set_default(&options->memory_limit, 256 * MEBIBYTE);
 	set_default(&options->fork_memory_limit, 64 * MEBIBYTE);
+	set_default(&options->fork_keep_limit,
+	            max_u64(options->fork_memory_limit / KEEP_SHARE, KEEP_LEAST));
 	set_default(&options->stack_size, 4 * MEBIBYTE);
 	set_default(&options->total_fork_memory, 16384 * MEBIBYTE);
 	set_default(&options->run_timeout_ns, 16 * SECOND);
@@ -42,6 +47,8 @@ static void complete(struct kvmsb_options *options)
 		options->timeout_signal = SIGURG;
 	if (options->vcpu_limit == 0)
 		options->vcpu_limit = 64;
+	if (options->learned_pages_limit == 0)
+		options->learned_pages_limit = 256;
 	if (options->directory == NULL)
 		options->directory = "/";
 }
@@ -77,12 +84,17 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 	} ranges[] = {
 		{"memory_limit", options->memory_limit, MEMORY_LEAST, MEMORY_MOST},
 		{"fork_memory_limit", options->fork_memory_limit, 64 * PAGE_SIZE, MEMORY_MOST},
+		{"fork_keep_limit", options->fork_keep_limit, KEEP_LEAST, MEMORY_MOST},
 		{"total_fork_memory", options->total_fork_memory, MEMORY_LEAST, MEMORY_MOST},
 		{"stack_size", options->stack_size, STACK_LEAST, STACK_MOST},
 		{"timeout_signal", (uint64_t)(int64_t)options->timeout_signal, 1, 64},
 		{"vcpu_limit", options->vcpu_limit, 1, LAYOUT_VCPU_MAXIMUM},
 	};
 
+	if (options->learned_pages_limit > LEARNED_PAGES_MOST &&
+	    options->learned_pages_limit != KVMSB_NO_LEARNING)
+		return check_range("learned_pages_limit", options->learned_pages_limit, 1,
+		                   LEARNED_PAGES_MOST, error);
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		int result = check_range(ranges[i].name, ranges[i].value, ranges[i].least,
 		                         ranges[i].most, error);
@@ -248,6 +260,9 @@ struct machine_limits program_machine_limits(const struct program *program)
 		.data_bytes = options->memory_limit + options->total_fork_memory + kernel,
 		.table_bytes = options->memory_limit + options->total_fork_memory + kernel,
 		.vcpu_limit = options->vcpu_limit,
+		.learned_pages = options->learned_pages_limit != KVMSB_NO_LEARNING
+	                                 ? options->learned_pages_limit
+	                                 : 0,
 		.timeout_signal = options->timeout_signal,
 		.entry = options->entry,
 	};

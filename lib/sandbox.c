@@ -155,8 +155,22 @@ int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result)
 	return sandbox_finish(sandbox, failed);
 }
 
+static struct fork_rules rules_of(const struct kvmsb *sandbox)
+{
+	const struct kvmsb_options *options = &sandbox->program->options;
+	uint64_t start, stop;
+
+	mm_call_stack(&sandbox->process, &start, &stop);
+	return (struct fork_rules){
+		.page_limit = options->fork_memory_limit >> PAGE_SHIFT,
+		.keep_limit = options->fork_keep_limit >> PAGE_SHIFT,
+		.call_stack = gva(stop - PAGE_SIZE),
+	};
+}
+
 int kvmsb_freeze(struct kvmsb *sandbox)
 {
+	struct fork_rules rules;
 	int result = sandbox_check_idle(sandbox);
 
 	if (result < 0)
@@ -165,27 +179,17 @@ int kvmsb_freeze(struct kvmsb *sandbox)
 		return sandbox_fail(sandbox, -ESRCH, "the program is over");
 	if (sandbox->state != SANDBOX_READY && sandbox->state != SANDBOX_EXITED)
 		return sandbox_fail(sandbox, -EINVAL, "only a ready or exited sandbox can be frozen");
-	result = space_freeze(sandbox->space);
+	rules = rules_of(sandbox);
+	result = space_freeze(sandbox->space, &rules);
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "freezing memory: %s", strerror(-result));
 	sandbox->state = SANDBOX_MASTER;
 	return 0;
 }
 
-/* The page that the first instruction of a call writes. */
-static gva_t call_stack_page(const struct kvmsb *sandbox)
-{
-	uint64_t start, stop;
-
-	mm_call_stack(&sandbox->process, &start, &stop);
-	return gva(stop - PAGE_SIZE);
-}
-
 static int build_fork(struct kvmsb *fork, struct kvmsb *master)
 {
-	int result = space_fork(&fork->space, master->space,
-	                        master->program->options.fork_memory_limit >> PAGE_SHIFT,
-	                        call_stack_page(master));
+	int result = space_fork(&fork->space, master->space);
 
 	if (result == 0)
 		result = process_fork(&fork->process, &master->process, fork->space);
@@ -236,7 +240,7 @@ int kvmsb_reset(struct kvmsb *fork)
 	fork->resets++;
 	process_reset(&fork->process, &fork->master->process);
 	hypercalls_reset(&fork->hypercalls, &fork->master->hypercalls);
-	result = space_reset(fork->space, call_stack_page(fork->master));
+	result = space_reset(fork->space);
 	fork->state = result < 0 ? SANDBOX_FORK_OVER : SANDBOX_FORK;
 	return result < 0 ? sandbox_fail(fork, result, "resetting memory: %s", strerror(-result)) : 0;
 }

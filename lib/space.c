@@ -3,7 +3,8 @@
 #include "space.h"
 
 #include "layout.h"
-#include "machine.h"
+#include "space_internal.h"
+#include "working_set.h"
 #include "x86.h"
 
 #include <errno.h>
@@ -13,20 +14,6 @@
 /* Destroyed forks that are kept for the next ones, and what each may hold of frames. */
 #define IDLE_SPACES 1024u
 #define IDLE_FRAMES 64u
-
-/*
- * Dirty bits are cleared in spaces of this many frames or more, after 1, 2, 4
- * ... resets, at most this many: the flush that this costs is that of one entry,
- * and a frame that need not be copied saves 0.1 us at each reset.
- */
-#define SWEEP_LEAST 16u
-#define SWEEP_RAREST 256u
-
-/* Pages that a fork keeps through a reset, tables included: this share of its limit. */
-#define KEPT_SHARE 16u
-#define KEPT_LEAST 16u
-
-static bool reclaim(struct machine *machine);
 
 static struct invalidator *invalidator_of(const struct space *space)
 {
@@ -52,7 +39,7 @@ static int table_allocate(void *context, gpa_t *table)
 		return -ENOMEM;
 	invalidate_when_due(invalidator_of(space));
 	result = memory_table_allocate(memory, space->translations.epoch, table);
-	if (result < 0 && reclaim(space->machine))
+	if (result < 0 && space_reclaim(space->machine))
 		result = memory_table_allocate(memory, space->translations.epoch, table);
 	if (result == 0)
 		space->table_count++;
@@ -105,20 +92,10 @@ static const struct pagetable_ops shadowed_ops = {
 
 /* Own frames, in a list through their descriptors. */
 
-static struct frame *frame_at(const struct space *space, uint32_t number)
-{
-	return &space->machine->memory.frames[number];
-}
-
 static uint32_t number_of(const struct space *space, gpa_t frame)
 {
 	return (uint32_t)(memory_frame(&space->machine->memory, frame) -
 	                  space->machine->memory.frames);
-}
-
-static gpa_t address_of(const struct space *space, uint32_t number)
-{
-	return gpa(space->machine->memory.data.base + ((uint64_t)number << PAGE_SHIFT));
 }
 
 static bool owns(const struct space *space, gpa_t frame)
@@ -127,7 +104,8 @@ static bool owns(const struct space *space, gpa_t frame)
 }
 
 /* For the page at `page`, as a copy of `source` (0: zeros). */
-static int take_frame(struct space *space, gva_t page, gpa_t source, gpa_t *frame)
+static int take_frame(struct space *space, gva_t page, gpa_t source, enum frame_fate fate,
+                      gpa_t *frame)
 {
 	struct frame *taken;
 	int result;
@@ -135,7 +113,7 @@ static int take_frame(struct space *space, gva_t page, gpa_t source, gpa_t *fram
 	if (!within_limit(space, 1))
 		return -ENOMEM;
 	result = memory_frame_allocate(&space->machine->memory, space->translations.serial, frame);
-	if (result < 0 && reclaim(space->machine))
+	if (result < 0 && space_reclaim(space->machine))
 		result = memory_frame_allocate(&space->machine->memory, space->translations.serial,
 		                               frame);
 	if (result < 0)
@@ -143,9 +121,11 @@ static int take_frame(struct space *space, gva_t page, gpa_t source, gpa_t *fram
 	taken = memory_frame(&space->machine->memory, *frame);
 	taken->source = source.value;
 	taken->page = page.value;
+	taken->fate = (uint8_t)fate;
+	space->taken_count += fate == FRAME_TAKEN;
 	taken->next = space->first_frame;
 	if (space->first_frame != FRAME_NONE)
-		frame_at(space, space->first_frame)->previous = number_of(space, *frame);
+		space_frame(space, space->first_frame)->previous = number_of(space, *frame);
 	space->first_frame = number_of(space, *frame);
 	space->frame_count++;
 	return 0;
@@ -156,21 +136,14 @@ static void unlink_frame(struct space *space, gpa_t frame)
 	struct frame *leaving = memory_frame(&space->machine->memory, frame);
 
 	if (leaving->previous != FRAME_NONE)
-		frame_at(space, leaving->previous)->next = leaving->next;
+		space_frame(space, leaving->previous)->next = leaving->next;
 	else
 		space->first_frame = leaving->next;
 	if (leaving->next != FRAME_NONE)
-		frame_at(space, leaving->next)->previous = leaving->previous;
+		space_frame(space, leaving->next)->previous = leaving->previous;
 	space->frame_count--;
+	space->taken_count -= leaving->fate == FRAME_TAKEN;
 }
-
-/* Frames on their way out, neighbours together: freeing costs a system call each time. */
-struct leaving_frames {
-	struct space *space;
-	gpa_t first;
-	uint64_t count;
-	bool lost; /* some of them: translations to them may be left */
-};
 
 static void leave_finish(struct leaving_frames *leaving)
 {
@@ -228,15 +201,9 @@ static unsigned protection_of(const struct mapping *mapping)
 	return protection;
 }
 
-/* Edits: begun, made, finished. */
+/* Edits. */
 
-struct edit {
-	struct space *space;
-	struct invalidation invalidation;
-	struct leaving_frames leaving;
-};
-
-static void edit_begin(struct edit *edit, struct space *space, enum invalidation_count rule)
+void space_edit_begin(struct edit *edit, struct space *space, enum invalidation_count rule)
 {
 	edit->space = space;
 	edit->leaving = (struct leaving_frames){.space = space};
@@ -244,11 +211,12 @@ static void edit_begin(struct edit *edit, struct space *space, enum invalidation
 	                   &space->table, rule);
 }
 
-/*
- * The edit is made. Where translations of before may be left, nothing is to be
- * undone: the space must not run any more.
- */
-static void edit_finish(struct edit *edit)
+void space_leave_frame(struct edit *edit, gpa_t frame)
+{
+	leave(&edit->leaving, frame);
+}
+
+void space_edit_finish(struct edit *edit)
 {
 	struct space *space = edit->space;
 	int result;
@@ -304,11 +272,12 @@ int space_create(struct space **out, struct machine *machine, uint64_t page_limi
 	return 0;
 }
 
-int space_freeze(struct space *space)
+int space_freeze(struct space *space, const struct fork_rules *rules)
 {
 	/* Frozen already: an earlier try got that far. */
 	int result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
 
+	space->machine->fork_rules = *rules;
 	/* No rule asks for it; but this comes once, and no writable shadow is left of its tables. */
 	return result < 0 ? result : invalidate_everything(invalidator_of(space));
 }
@@ -318,7 +287,7 @@ static void free_frames(struct space *space)
 	struct leaving_frames leaving = {.space = space};
 
 	while (space->first_frame != FRAME_NONE)
-		leave(&leaving, address_of(space, space->first_frame));
+		leave(&leaving, space_frame_address(space, space->first_frame));
 	leave_finish(&leaving);
 }
 
@@ -328,8 +297,18 @@ static void drop_tables(struct space *space)
 	pagetable_destroy(&space->table);
 }
 
-/* A fork's tables, from nothing: all is the master's, but the path to `prepare`. */
-static int build_fork(struct space *space, gva_t prepare)
+/*
+ * The pages that it has now do not count against its limit: they are not this
+ * request's doing.
+ */
+static void hold(struct space *space)
+{
+	working_set_hold(space);
+	space->kept = space->frame_count + space->table_count - space->fresh;
+}
+
+/* A fork's tables, from nothing: all is the master's, but the path to its stack and what was learned. */
+static int build_fork(struct space *space)
 {
 	int result = pagetable_share(&space->master->table, &space->table, space);
 
@@ -338,9 +317,12 @@ static int build_fork(struct space *space, gva_t prepare)
 	space->rebuild = false;
 	space->poisoned = false;
 	space->kept = 0;
+	space->learned_version = 0;
 	space->next_sweep = space->sweep_interval = 1;
-	result = pagetable_own_path(&space->table, prepare);
+	result = pagetable_own_path(&space->table, space->machine->fork_rules.call_stack);
 	space->fresh = space->table_count;
+	if (result == 0)
+		hold(space);
 	return result;
 }
 
@@ -365,8 +347,7 @@ static struct space *take_idle(struct machine *machine)
 	return space;
 }
 
-/* Frees what destroyed forks left, and the tables that wait. True if there was something. */
-static bool reclaim(struct machine *machine)
+bool space_reclaim(struct machine *machine)
 {
 	bool any = false;
 
@@ -380,21 +361,22 @@ static bool reclaim(struct machine *machine)
 	return any;
 }
 
-int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare)
+int space_fork(struct space **fork, struct space *master)
 {
 	struct space *space = take_idle(master->machine);
 	int result;
 
 	if (space != NULL) {
 		space->copied = space->restored = 0;
+		hold(space);
 		*fork = space;
 		return 0;
 	}
-	space = space_new(master->machine, page_limit);
+	space = space_new(master->machine, master->machine->fork_rules.page_limit);
 	if (space == NULL)
 		return -ENOMEM;
 	space->master = master;
-	result = build_fork(space, prepare);
+	result = build_fork(space);
 	if (result < 0)
 		free_space(space);
 	else
@@ -402,84 +384,39 @@ int space_fork(struct space **fork, struct space *master, uint64_t page_limit, g
 	return result;
 }
 
-/* Whether this reset clears the dirty bits, so that the next one knows what was written. */
-static bool sweep_is_due(struct space *space)
+static bool is_restorable(const struct space *space)
 {
-	if (!space->machine->host->dirty_bits || space->frame_count < SWEEP_LEAST ||
-	    --space->next_sweep > 0)
-		return false;
-	space->sweep_interval = (uint32_t)min_u64(space->sweep_interval * 2, SWEEP_RAREST);
-	space->next_sweep = space->sweep_interval;
-	return true;
-}
-
-static void restore_frame(struct space *space, uint32_t number)
-{
-	const struct memory *memory = &space->machine->memory;
-	uint64_t source = frame_at(space, number)->source;
-	void *page = memory_data(memory, address_of(space, number));
-
-	if (source != 0)
-		memcpy(page, memory_data(memory, gpa(source)), PAGE_SIZE);
-	else
-		memset(page, 0, PAGE_SIZE);
-	space->restored++;
-}
-
-static void clear_dirty_bits(struct space *space)
-{
-	const struct frame *frame;
-	struct edit edit;
-
-	edit_begin(&edit, space, INVALIDATION_CLEANED);
-	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = frame->next) {
-		frame = frame_at(space, number);
-		pagetable_set_dirty(&space->table, gva(frame->page), false);
-	}
-	edit_finish(&edit);
+	return !space->rebuild &&
+	       !invalidate_must_rebuild(invalidator_of(space), &space->translations);
 }
 
 /*
- * The contents of before. Where dirty bits can be used, only what was written
- * since they were cleared: what is written again and again keeps its bit, what
- * is not loses it once, so that few resets cost the flush that clearing takes.
+ * As it was made, but for what it has private; false: it must be built anew, or
+ * has more than it may keep.
  */
-static void restore_frames(struct space *space)
+static bool restore(struct space *space)
 {
-	bool choose = space->machine->host->dirty_bits;
-	const struct frame *frame;
-
-	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = frame->next) {
-		frame = frame_at(space, number);
-		if (!choose || pagetable_is_dirty(&space->table, gva(frame->page)))
-			restore_frame(space, number);
-	}
-	if (sweep_is_due(space))
-		clear_dirty_bits(space);
-	space->kept = space->frame_count + space->table_count - space->fresh;
+	working_set_teach(space);
+	if (!is_restorable(space) || space->frame_count - space->taken_count + space->table_count >
+	                                     space->machine->fork_rules.keep_limit)
+		return false;
+	working_set_restore(space);
+	if (space->rebuild)
+		return false;
+	hold(space);
+	return !space->rebuild;
 }
 
-/* More than this is given back. */
-static bool keeps_pages(const struct space *space)
-{
-	return !space->rebuild &&
-	       !invalidate_must_rebuild(invalidator_of(space), &space->translations) &&
-	       space->frame_count + space->table_count <=
-	               max_u64(space->page_limit / KEPT_SHARE, KEPT_LEAST);
-}
-
-int space_reset(struct space *space, gva_t prepare)
+int space_reset(struct space *space)
 {
 	int result;
 
-	if (keeps_pages(space)) {
-		restore_frames(space);
+	if (restore(space))
 		return 0;
-	}
 	free_frames(space);
 	drop_tables(space);
 	invalidate_when_due(invalidator_of(space));
-	result = build_fork(space, prepare);
+	result = build_fork(space);
 	if (result < 0)
 		space->rebuild = true;
 	return result;
@@ -491,9 +428,9 @@ static bool keep_idle(struct space *space)
 	struct machine *machine = space->machine;
 	bool kept = false;
 
-	if (!keeps_pages(space) || space->frame_count > IDLE_FRAMES)
+	if (machine->idle_space_count >= IDLE_SPACES || !restore(space) ||
+	    space->frame_count > IDLE_FRAMES + machine->learner.limit)
 		return false;
-	restore_frames(space);
 	pthread_mutex_lock(&machine->lock);
 	if (machine->idle_space_count < IDLE_SPACES) {
 		space->next_idle = machine->idle_spaces;
@@ -555,21 +492,18 @@ static void unmap_fresh(struct space *space, gva_t va, uint64_t length)
 	}
 }
 
-static int map_page(struct space *space, gva_t va, unsigned protection, bool unrestorable)
+int space_map_frame(struct edit *edit, gva_t page, uint32_t flags, enum frame_fate fate)
 {
+	struct space *space = edit->space;
 	gpa_t frame;
-	int result = take_frame(space, va, gpa(0), &frame);
+	int result = take_frame(space, page, gpa(0), fate, &frame);
 
 	if (result < 0)
 		return result;
-	result = pagetable_map(&space->table, va, frame, PAGE_SIZE, leaf_flags(protection));
-	if (result < 0) {
+	result = pagetable_map(&space->table, page, frame, PAGE_SIZE, flags);
+	if (result < 0)
 		free_frame(space, frame);
-		return result;
-	}
-	if (unrestorable)
-		space->rebuild = true;
-	return 0;
+	return result;
 }
 
 static bool any_mapped(const struct space *space, gva_t va, uint64_t length)
@@ -582,37 +516,92 @@ static bool any_mapped(const struct space *space, gva_t va, uint64_t length)
 	return false;
 }
 
-static int map_pages(struct space *space, gva_t va, uint64_t length, unsigned protection,
-                     bool unrestorable)
+static int map_pages(struct edit *edit, gva_t va, uint64_t length, unsigned protection,
+                     enum frame_fate fate)
 {
 	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
-		int result = map_page(space, gva(va.value + offset), protection, unrestorable);
+		int result = space_map_frame(edit, gva(va.value + offset), leaf_flags(protection),
+		                             fate);
 
 		if (result < 0) {
-			unmap_fresh(space, va, offset);
+			unmap_fresh(edit->space, va, offset);
 			return result;
 		}
 	}
 	return 0;
 }
 
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable)
+static int check_map(const struct space *space, gva_t va, uint64_t length)
 {
-	struct edit edit;
-	int result;
-
 	if (length == 0 || !is_aligned(va.value | length, PAGE_SIZE) ||
 	    !range_within(va.value, length, LAYOUT_USER_END))
 		return -EINVAL;
+	return any_mapped(space, va, length) ? -EEXIST : 0;
+}
+
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+              enum frame_fate fate)
+{
+	struct edit edit;
+	int result = check_map(space, va, length);
+
+	if (result < 0)
+		return result;
 	if (!within_limit(space, length >> PAGE_SHIFT))
 		return -ENOMEM;
-	if (any_mapped(space, va, length))
-		return -EEXIST;
 	/* The leaves are new; links to tables that were shared change. */
-	edit_begin(&edit, space, INVALIDATION_LINKED);
-	result = map_pages(space, va, length, protection, unrestorable);
-	edit_finish(&edit);
+	space_edit_begin(&edit, space, INVALIDATION_LINKED);
+	result = map_pages(&edit, va, length, protection, fate);
+	space_edit_finish(&edit);
 	return result;
+}
+
+static int map_zeros(struct space *space, gva_t va, uint64_t length, uint32_t flags)
+{
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
+		int result = pagetable_map(&space->table, gva(va.value + offset),
+		                           space->machine->zero_frame, PAGE_SIZE, flags);
+
+		if (result < 0) {
+			if (offset > 0)
+				pagetable_unmap(&space->table, va, offset, NULL, NULL);
+			return result;
+		}
+	}
+	return 0;
+}
+
+int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection)
+{
+	uint32_t flags = leaf_flags(protection) | MAPPING_BORROWED;
+	struct edit edit;
+	int result = check_map(space, va, length);
+
+	if (result < 0)
+		return result;
+	if ((flags & MAPPING_WRITE) != 0)
+		flags = (flags & ~MAPPING_WRITE) | MAPPING_COPY_ON_WRITE;
+	space_edit_begin(&edit, space, INVALIDATION_LINKED);
+	result = map_zeros(space, va, length, flags);
+	space_edit_finish(&edit);
+	return result;
+}
+
+/* Whether a fork's reset has to bring a page of its master back. */
+static bool master_has(const struct space *space, gva_t page)
+{
+	struct mapping mapping;
+
+	return space->master != NULL && pagetable_lookup(&space->master->table, page, &mapping) == 0;
+}
+
+/* A page of the fork's own is not what a fork begins with any more. */
+static void give_fate_taken(struct space *space, gpa_t address)
+{
+	struct frame *frame = memory_frame(&space->machine->memory, address);
+
+	space->taken_count += frame->fate != FRAME_TAKEN;
+	frame->fate = FRAME_TAKEN;
 }
 
 /* A leaf went. Freeing its frame drops its translations; one that is shared stays. */
@@ -622,7 +611,8 @@ static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
 	struct edit *edit = context;
 
 	(void)after;
-	edit->space->rebuild = true;
+	if (master_has(edit->space, va))
+		edit->space->rebuild = true;
 	if (owns(edit->space, before->frame))
 		leave(&edit->leaving, before->frame);
 	else
@@ -634,10 +624,19 @@ int space_unmap(struct space *space, gva_t va, uint64_t length)
 	struct edit edit;
 	int result;
 
-	edit_begin(&edit, space, INVALIDATION_REVOKED);
+	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
-	edit_finish(&edit);
+	space_edit_finish(&edit);
 	return result;
+}
+
+/* The page is not what it was in the master: a reset takes it away, or builds the tables anew. */
+static void alter(struct space *space, gva_t page, gpa_t frame)
+{
+	if (!owns(space, frame) || master_has(space, page))
+		space->rebuild = true;
+	else
+		give_fate_taken(space, frame);
 }
 
 /* A leaf that allows something less; more is seen by itself, at the fault that asks for it. */
@@ -648,7 +647,7 @@ static void leaf_protected(void *context, gva_t va, const struct mapping *before
 	uint32_t lost = before->flags & ~after->flags &
 	                (MAPPING_USER | MAPPING_WRITE | MAPPING_EXECUTE);
 
-	edit->space->rebuild = true;
+	alter(edit->space, va, before->frame);
 	if (lost != 0)
 		invalidation_note(&edit->invalidation, va, before->frame);
 }
@@ -658,10 +657,10 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	struct edit edit;
 	int result;
 
-	edit_begin(&edit, space, INVALIDATION_REVOKED);
+	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection),
 	                           leaf_protected, &edit);
-	edit_finish(&edit);
+	space_edit_finish(&edit);
 	return result;
 }
 
@@ -690,6 +689,9 @@ static void move_page(struct edit *edit, gva_t from, gva_t to)
 	pagetable_lookup(table, from, &mapping);
 	pagetable_unmap(table, from, PAGE_SIZE, NULL, NULL);
 	pagetable_map(table, to, mapping.frame, PAGE_SIZE, mapping.flags);
+	alter(edit->space, from, mapping.frame);
+	if (owns(edit->space, mapping.frame))
+		memory_frame(&edit->space->machine->memory, mapping.frame)->page = to.value;
 	invalidation_note(&edit->invalidation, from, mapping.frame);
 }
 
@@ -717,13 +719,12 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 	if (!range_within(from.value, length, LAYOUT_USER_END) ||
 	    !range_within(to.value, length, LAYOUT_USER_END))
 		return -EINVAL;
-	edit_begin(&edit, space, INVALIDATION_REVOKED);
+	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = own_paths(space, from, to, length);
-	space->rebuild = space->rebuild || result == 0;
 	for (uint64_t page = from.value;
 	     result == 0 && next_page(space, &page, from.value + length); page += PAGE_SIZE)
 		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
-	edit_finish(&edit);
+	space_edit_finish(&edit);
 	return result;
 }
 
@@ -738,40 +739,50 @@ bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
 }
 
 /* Puts `frame` in the place of what the page is now. */
-static int replace_page(struct space *space, gva_t page, const struct mapping *before, gpa_t frame,
+static int replace_page(struct edit *edit, gva_t page, const struct mapping *before, gpa_t frame,
                         bool by_guest)
 {
 	uint32_t flags = before->flags & (MAPPING_USER | MAPPING_EXECUTE);
-	struct edit edit;
 	int result;
 
 	if ((before->flags & MAPPING_COPY_ON_WRITE) != 0)
 		flags |= MAPPING_WRITE;
-	edit_begin(&edit, space, by_guest ? INVALIDATION_FAULTED : INVALIDATION_COPIED);
-	result = pagetable_replace(&space->table, page, frame, flags);
+	result = pagetable_replace(&edit->space->table, page, frame, flags);
 	if (result == 0 && !by_guest)
-		invalidation_note(&edit.invalidation, page, before->frame);
-	edit_finish(&edit);
+		invalidation_note(&edit->invalidation, page, before->frame);
 	return result;
 }
 
-/* Gives the page a frame of its own; `mapping` is what it is now. */
-static int copy_page(struct space *space, gva_t page, const struct mapping *mapping, bool by_guest)
+int space_copy_page(struct edit *edit, gva_t page, const struct mapping *before, bool by_guest)
 {
+	struct space *space = edit->space;
 	struct memory *memory = &space->machine->memory;
+	bool zeros = before->frame.value == space->machine->zero_frame.value;
 	gpa_t frame;
-	int result = take_frame(space, page, mapping->frame, &frame);
+	int result = take_frame(space, page, zeros ? gpa(0) : before->frame, FRAME_RESTORED, &frame);
 
 	if (result < 0)
 		return result;
-	memcpy(memory_data(memory, frame), memory_data(memory, mapping->frame), PAGE_SIZE);
-	result = replace_page(space, page, mapping, frame, by_guest);
+	if (!zeros)
+		memcpy(memory_data(memory, frame), memory_data(memory, before->frame), PAGE_SIZE);
+	result = replace_page(edit, page, before, frame, by_guest);
 	if (result < 0) {
 		free_frame(space, frame);
 		return result;
 	}
 	space->copied++;
 	return 0;
+}
+
+static int copy_page(struct space *space, gva_t page, const struct mapping *before, bool by_guest)
+{
+	struct edit edit;
+	int result;
+
+	space_edit_begin(&edit, space, by_guest ? INVALIDATION_FAULTED : INVALIDATION_COPIED);
+	result = space_copy_page(&edit, page, before, by_guest);
+	space_edit_finish(&edit);
+	return result;
 }
 
 int space_make_private(struct space *space, gva_t va, bool by_guest)

@@ -5,8 +5,8 @@
  *
  * A fork's space shares the master's tables and frames until it writes. The
  * pages it made private stay mapped across a reset, which restores their
- * contents; only a space whose structure changed (something was mapped,
- * unmapped or protected in it) is built anew.
+ * contents (working_set.h) and takes away what was mapped in it since; only
+ * where pages of the master were unmapped, protected or moved is it built anew.
  *
  * Invalidation rules live in invalidate.h; every edit here goes through them.
  * One thread at a time uses a space, but for reading a frozen one.
@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fork_rules;
 struct machine;
 
 struct space {
@@ -37,10 +38,15 @@ struct space {
 	uint64_t passing;      /* tables above it, while a path moves: as many go as come */
 	uint64_t fresh;        /* what a fork has of them when it is built */
 	uint64_t kept;         /* and what it kept of earlier requests: does not count against this one */
-	bool rebuild;          /* restoring contents is not enough to reset it */
+	uint64_t taken_count;  /* frames that a reset takes away */
+	bool rebuild;          /* pages of the master are not as a fork has them: a reset builds it anew */
 	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
 	uint32_t sweep_interval, next_sweep; /* in resets: when dirty bits are cleared */
-	uint64_t copied;       /* statistics: pages copied from the master */
+	uint64_t learned_version;  /* of the pages it holds since its master learned them */
+	uint64_t taught_epoch;     /* of translations, when it last told what it wrote */
+	uint32_t runs_taught;
+	uint64_t held;         /* statistics: pages made private before a request wrote them */
+	uint64_t copied;       /* pages copied from the master */
 	uint64_t restored;     /* pages restored by resets */
 	struct space *next_idle;
 };
@@ -56,21 +62,26 @@ struct space {
  */
 int space_create(struct space **space, struct machine *machine, uint64_t page_limit);
 
-/* Ends all change to a space; it can be forked from now on. Returns 0, -ENOMEM. */
-int space_freeze(struct space *space);
+/* Ends all change to a space; it can be forked from now on, by these rules. Returns 0, -ENOMEM. */
+int space_freeze(struct space *space, const struct fork_rules *rules);
 
 /*
- * A fork of a frozen space, prepared for writing at `prepare` (the call stack).
- * The forks of a machine have one master, one limit and one call stack: what a
- * destroyed one left serves the next. Returns 0, -ENOMEM.
+ * A fork of a frozen space. The forks of a machine have one master and one set of
+ * rules: what a destroyed one left serves the next. Returns 0, -ENOMEM.
  */
-int space_fork(struct space **fork, struct space *master, uint64_t page_limit, gva_t prepare);
+int space_fork(struct space **fork, struct space *master);
 
 /* A fork as it was at space_fork(). Returns 0 or -ENOMEM (it is then only good for destroy or reset). */
-int space_reset(struct space *fork, gva_t prepare);
+int space_reset(struct space *fork);
 
 /* NULL is allowed. A fork's space may be kept by the machine for the next fork. */
 void space_destroy(struct space *space);
+
+/*
+ * Gives the machine's memory all that no fork uses: what is kept of destroyed
+ * ones, and the tables that wait. True if there was something.
+ */
+bool space_reclaim(struct machine *machine);
 
 /* Frees the kept ones; the machine is going. */
 void space_free_idle(struct machine *machine);
@@ -80,11 +91,14 @@ void space_enter(struct space *space);
 
 /*
  * Maps `length` bytes of fresh zeroed frames at va (page aligned, nothing may
- * be mapped there: -EEXIST). unrestorable: the caller fills them with content
- * that a reset cannot restore. Returns 0, -ENOMEM (limit or host; nothing of
- * it is mapped then), -EINVAL.
+ * be mapped there: -EEXIST). fate: what a reset of a fork does with them.
+ * Returns 0, -ENOMEM (limit or host; nothing of it is mapped then), -EINVAL.
  */
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable);
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+              enum frame_fate fate);
+
+/* The same as zeros that all share, until the first write to a page. A reset of a fork leaves them. */
+int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection);
 
 /*
  * Takes away whatever is mapped in the range; private frames are freed.

@@ -86,7 +86,6 @@ void fake_space_fork(struct fake_space *fork, struct fake_space *master, uint64_
 	for (size_t i = 0; i < fork->count; i++) {
 		fork->pages[i] = master->pages[i];
 		fork->pages[i].borrowed = true;
-		fork->pages[i].unrestorable = false;
 	}
 }
 
@@ -165,7 +164,8 @@ static bool limit_reached(const struct fake_space *fake, uint64_t pages)
 	return !range_within(fake->space.frame_count, pages, fake->space.page_limit);
 }
 
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection, bool unrestorable)
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+              enum frame_fate fate)
 {
 	struct fake_space *fake = editable(space);
 
@@ -186,12 +186,53 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
 			return -ENOMEM;
 		}
 		page.bytes = __real_calloc(1, PAGE_SIZE);
-		page.unrestorable = unrestorable;
+		page.fate = fate;
 		insert(fake, &page);
 		space->frame_count++;
 	}
-	space->rebuild |= unrestorable;
 	return 0;
+}
+
+/* Shared by all until the first write; as a page that is the master's. */
+static uint8_t zero_page[PAGE_SIZE];
+
+int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection)
+{
+	struct fake_space *fake = editable(space);
+
+	check_range(va, length);
+	assert_true((protection & SPACE_READ) != 0);
+	assert_non_null(space->master);
+	fake->maps++;
+	fake->last_map_start = va.value;
+	fake->last_map_length = length;
+	assert_int_equal(index_of(fake, va.value), index_of(fake, va.value + length));
+	if (page_fails(fake))
+		return -ENOMEM;
+	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE) {
+		const struct fake_page page = {.va = va.value + offset,
+		                               .protection = protection,
+		                               .bytes = zero_page,
+		                               .borrowed = true};
+
+		insert(fake, &page);
+	}
+	return 0;
+}
+
+static bool master_has(const struct space *space, uint64_t va)
+{
+	return space->master != NULL &&
+	       fake_page_at((const struct fake_space *)space->master, va) != NULL;
+}
+
+/* What a reset does about a page that is not as a fork has it at first. */
+static void alter(struct space *space, struct fake_page *page)
+{
+	if (page->borrowed || master_has(space, page->va))
+		space->rebuild = true;
+	else
+		page->fate = FRAME_TAKEN;
 }
 
 int space_unmap(struct space *space, gva_t va, uint64_t length)
@@ -205,7 +246,8 @@ int space_unmap(struct space *space, gva_t va, uint64_t length)
 		return -ENOMEM;
 	first = index_of(fake, va.value);
 	last = index_of(fake, va.value + length);
-	space->rebuild |= first != last;
+	for (size_t i = first; i < last; i++)
+		space->rebuild |= master_has(space, fake->pages[i].va);
 	drop(fake, first, last);
 	return 0;
 }
@@ -219,7 +261,8 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	if (edit_fails(fake))
 		return -ENOMEM;
 	for (size_t i = index_of(fake, va.value); i < index_of(fake, va.value + length); i++) {
-		space->rebuild |= fake->pages[i].protection != protection;
+		if (fake->pages[i].protection != protection)
+			alter(space, &fake->pages[i]);
 		fake->pages[i].protection = protection;
 	}
 	return 0;
@@ -243,9 +286,9 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 		memmove(&fake->pages[first], &fake->pages[first + 1],
 		        (fake->count - first - 1) * sizeof(page));
 		fake->count--;
+		alter(space, &page);
 		page.va += to.value - from.value;
 		insert(fake, &page);
-		space->rebuild = true;
 	}
 	return 0;
 }

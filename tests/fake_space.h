@@ -20,7 +20,7 @@ struct fake_page {
 	uint8_t *bytes;
 	unsigned protection;
 	bool borrowed; /* the bytes are the master's: copied by the first write */
-	bool unrestorable;
+	enum frame_fate fate;
 };
 
 struct fake_space {

@@ -61,11 +61,12 @@ struct scenario {
 	void (*act)(struct scene *scene);     /* with a fault */
 	void (*recover)(struct scene *scene); /* nothing fails any more; NULL: nothing to do */
 	enum fault_kind first, last;          /* of the kinds to try; 0, 0: all */
+	bool learns; /* else each fork has what it wrote itself, and no more */
 };
 
 /* Says what was tried when it went wrong, then fails the test. */
 __attribute__((format(printf, 2, 3))) static void broken(const struct scene *scene,
-	                                                 const char *format, ...)
+                                                         const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
@@ -112,7 +113,7 @@ static bool is_excusable(enum fault_kind kind, enum kvmsb_outcome outcome)
 
 /* A run that the host did not fail ended so. True when it is what was wanted. */
 static bool judge_outcome(const struct scene *scene, const char *what, const struct kvmsb *sandbox,
-	                  const struct kvmsb_result *result, enum kvmsb_outcome wanted)
+                          const struct kvmsb_result *result, enum kvmsb_outcome wanted)
 {
 	if (result->outcome == wanted)
 		return true;
@@ -161,6 +162,8 @@ static bool create(struct scene *scene)
 	options.path_count = ARRAY_SIZE(rules);
 	options.standard_output.write = take_written;
 	options.standard_output.user = scene;
+	if (!scene->scenario->learns)
+		options.learned_pages_limit = KVMSB_NO_LEARNING;
 	return judge(scene, "kvmsb_create", kvmsb_create(&scene->sandbox, &options, &error),
 	             error.detail);
 }
@@ -348,6 +351,18 @@ static void act_reset(struct scene *scene)
 	reset(scene);
 }
 
+/* Two forks write the same, so that the third has it from the start, and the first gets it. */
+static void act_learn(struct scene *scene)
+{
+	for (int i = 0; i < 3 && scene->fork != NULL; i++) {
+		bool good = call(scene, "work") && reset(scene);
+
+		drop_fork(scene);
+		if (!good || !make_fork(scene))
+			return;
+	}
+}
+
 static void act_destroy(struct scene *scene)
 {
 	drop_fork(scene);
@@ -363,20 +378,21 @@ static void act_destroy_all(struct scene *scene)
 /* And that it works again. */
 
 /*
- * What a fork had of the machine's memory has come back, or is kept for the
- * next fork: as much as without any fault. Tables that wait for a drop of the
- * shadow are no loss.
+ * What a fork had of the machine's memory has come back. What is kept of it for
+ * the next fork depends on how far the guest got, so that is given up first.
  */
 static void check_machine(struct scene *scene)
 {
-	const struct memory *memory = &scene->sandbox->machine->memory;
-	uint64_t pages = memory->frames_in_use + memory->tables_in_use - memory->quarantine_count;
+	struct machine *machine = scene->sandbox->machine;
+	uint64_t pages;
 
+	space_reclaim(machine);
+	pages = machine->memory.frames_in_use + machine->memory.tables_in_use;
 	if (scene->number == 0)
 		scene->pages = pages;
 	else if (pages > scene->pages)
-		broken(scene, "%lu pages of guest memory are left",
-		       (unsigned long)(pages - scene->pages));
+		broken(scene, "%lu pages of guest memory are in use, %lu without a fault",
+		       (unsigned long)pages, (unsigned long)scene->pages);
 }
 
 /* The fork after a reset, and then another one, are as the master left them, and can work. */
@@ -453,27 +469,30 @@ static void recover_create(struct scene *scene)
 }
 
 static const struct scenario scenarios[] = {
-	{"create, static", "plain-static", NULL, act_create, recover_create, 0, 0},
-	{"create, static-pie", "plain-static-pie", NULL, act_create, recover_create, 0, 0},
-	{"create, dynamic", "plain-dynamic", NULL, act_create, recover_create, 0, 0},
-	{"run, dynamic", "plain-dynamic", prepare_new, act_run_to_end, NULL, 0, 0},
-	{"run", "fault-static", prepare_new, act_run, recover_run, 0, 0},
-	{"freeze", "fault-static", prepare_ready, act_freeze, recover_freeze, 0, 0},
-	{"fork", "fault-static", prepare_master, act_fork, recover_master, 0, 0},
-	{"vmcall", "fault-static", prepare_fork, act_call, recover_fork, 0, 0},
-	{"vmcall in a callback", "fault-static", prepare_nested, act_call, recover_nested, 0, 0},
+	{"create, static", "plain-static", NULL, act_create, recover_create, 0, 0, false},
+	{"create, static-pie", "plain-static-pie", NULL, act_create, recover_create, 0, 0, false},
+	{"create, dynamic", "plain-dynamic", NULL, act_create, recover_create, 0, 0, false},
+	{"run, dynamic", "plain-dynamic", prepare_new, act_run_to_end, NULL, 0, 0, false},
+	{"run", "fault-static", prepare_new, act_run, recover_run, 0, 0, false},
+	{"freeze", "fault-static", prepare_ready, act_freeze, recover_freeze, 0, 0, false},
+	{"fork", "fault-static", prepare_master, act_fork, recover_master, 0, 0, false},
+	{"vmcall", "fault-static", prepare_fork, act_call, recover_fork, 0, 0, false},
+	{"vmcall in a callback", "fault-static", prepare_nested, act_call, recover_nested, 0, 0,
+         false},
 	{"vmcall that maps and unmaps", "fault-static", prepare_fork, act_restructure, recover_fork,
-	 0, 0},
+         0, 0, false},
 	{"vmcall that needs memory", "fault-static", prepare_fork, act_grow, recover_fork,
-	 FAULT_MMAP, FAULT_IOCTL},
-	{"request", "fault-static", prepare_fork, act_request, recover_fork, 0, 0},
-	{"reset", "fault-static", prepare_worked, act_reset, recover_fork, 0, 0},
+         FAULT_MMAP, FAULT_IOCTL, false},
+	{"request", "fault-static", prepare_fork, act_request, recover_fork, 0, 0, false},
+	{"reset", "fault-static", prepare_worked, act_reset, recover_fork, 0, 0, false},
 	{"reset after mapping and unmapping", "fault-static", prepare_restructured, act_reset,
-	 recover_fork, 0, 0},
-	{"destroy of a fork", "fault-static", prepare_worked, act_destroy, recover_master, 0, 0},
+         recover_fork, 0, 0, false},
+	{"learning", "fault-static", prepare_fork, act_learn, recover_fork, 0, 0, true},
+	{"destroy of a fork", "fault-static", prepare_worked, act_destroy, recover_master, 0, 0,
+         false},
 	{"destroy of a fork after mapping and unmapping", "fault-static", prepare_restructured,
-	 act_destroy, recover_master, 0, 0},
-	{"destroy of all", "fault-static", prepare_restructured, act_destroy_all, NULL, 0, 0},
+         act_destroy, recover_master, 0, 0, false},
+	{"destroy of all", "fault-static", prepare_restructured, act_destroy_all, NULL, 0, 0, false},
 };
 
 /* Attempts. */

@@ -40,6 +40,7 @@
 #define REGION_PAGES 8u
 #define PAGES (REGIONS * REGION_PAGES)
 #define PAGE_LIMIT 4096u
+#define LEARNED_PAGES 24u
 #define STEPS 4000u
 /* Times that the host may refuse: frames that it will not discard are lost. */
 #define REFUSALS 60u
@@ -515,7 +516,8 @@ static void step_map(struct model *model)
 	struct member *member = some_fork(model);
 	unsigned page = below(model, PAGES);
 
-	if (space_map(member->space, address_of(page), PAGE_SIZE, SPACE_READ | SPACE_WRITE, true) < 0)
+	if (space_map(member->space, address_of(page), PAGE_SIZE, SPACE_READ | SPACE_WRITE,
+	              FRAME_TAKEN) < 0)
 		return;
 	member->pages[page] = (struct page_model){.mapped = true,
 	                                          .protection = SPACE_READ | SPACE_WRITE};
@@ -569,7 +571,7 @@ static void step_reset(struct model *model)
 	struct member *member = some_fork(model);
 
 	member->over = true;
-	if (space_reset(member->space, address_of(0)) == 0)
+	if (space_reset(member->space) == 0)
 		as_the_master(model, member);
 }
 
@@ -578,7 +580,7 @@ static void step_replace(struct model *model)
 	struct member *member = some_fork(model);
 
 	space_destroy(member->space);
-	while (space_fork(&member->space, model->master.space, PAGE_LIMIT, address_of(0)) < 0)
+	while (space_fork(&member->space, model->master.space) < 0)
 		if (model->refusals == 0)
 			fail_msg("no fork");
 	as_the_master(model, member);
@@ -605,7 +607,7 @@ static void step_requests(struct model *model)
 	struct member *member = some_fork(model);
 
 	for (unsigned i = 0; i < 12 && model->problem[0] == '\0'; i++) {
-		if (space_reset(member->space, address_of(0)) < 0)
+		if (space_reset(member->space) < 0)
 			return;
 		as_the_master(model, member);
 		run_member(model, member, some_processor(model));
@@ -653,12 +655,19 @@ static void make_machine(struct model *model)
 	machine->next_serial = 1;
 	pthread_mutex_init(&machine->lock, NULL);
 	assert_int_equal(memory_init(&machine->memory, -1, DATA_BYTES, TABLE_BYTES, 48), 0);
+	assert_int_equal(memory_frame_allocate(&machine->memory, 0, &machine->zero_frame), 0);
+	/* A fork that learns takes fewer faults: half of the sequences are without. */
+	assert_int_equal(learner_init(&machine->learner, model->random % 4 == 1 ? LEARNED_PAGES : 0),
+	                 0);
 	invalidator_init(&machine->invalidator, -1, &machine->memory, model->kind == SHADOW, NULL);
 }
 
 /* Three pages of four are there, some of them read-only; the program writes, then waits. */
 static void make_master(struct model *model)
 {
+	const struct fork_rules rules = {.page_limit = PAGE_LIMIT,
+	                                 .keep_limit = PAGE_LIMIT / 16,
+	                                 .call_stack = address_of(0)};
 	struct member *master = &model->master;
 
 	assert_int_equal(space_create(&master->space, &model->machine, PAGE_LIMIT), 0);
@@ -667,13 +676,14 @@ static void make_master(struct model *model)
 
 		if (page % 4 == 3)
 			continue;
-		assert_int_equal(
-			space_map(master->space, address_of(page), PAGE_SIZE, protection, false), 0);
+		assert_int_equal(space_map(master->space, address_of(page), PAGE_SIZE, protection,
+		                           FRAME_RESTORED),
+		                 0);
 		master->pages[page] = (struct page_model){.mapped = true, .protection = protection};
 	}
 	for (unsigned i = 0; i < 20 && !master->over; i++)
 		run_member(model, master, &model->processors[i % CPUS]);
-	assert_int_equal(space_freeze(master->space), 0);
+	assert_int_equal(space_freeze(master->space, &rules), 0);
 }
 
 static struct model *make(enum kind kind, uint64_t seed)
@@ -689,9 +699,7 @@ static struct model *make(enum kind kind, uint64_t seed)
 	make_machine(model);
 	make_master(model);
 	for (unsigned i = 0; i < FORKS; i++) {
-		assert_int_equal(space_fork(&model->forks[i].space, model->master.space, PAGE_LIMIT,
-		                            address_of(0)),
-		                 0);
+		assert_int_equal(space_fork(&model->forks[i].space, model->master.space), 0);
 		as_the_master(model, &model->forks[i]);
 	}
 	return model;
@@ -703,6 +711,7 @@ static void unmake(struct model *model)
 		space_destroy(model->forks[i].space);
 	space_free_idle(&model->machine);
 	space_destroy(model->master.space);
+	learner_destroy(&model->machine.learner, true);
 	invalidator_destroy(&model->machine.invalidator, true);
 	memory_destroy(&model->machine.memory, true);
 	pthread_mutex_destroy(&model->machine.lock);
@@ -814,8 +823,8 @@ static void a_page_that_cannot_be_dropped(void **unused)
 		struct space *space = model->forks[0].space;
 		struct processor *processor = &model->processors[0];
 
-		assert_int_equal(space_map(space, page, PAGE_SIZE, SPACE_READ | SPACE_WRITE, true),
-		                 0);
+		assert_int_equal(
+			space_map(space, page, PAGE_SIZE, SPACE_READ | SPACE_WRITE, FRAME_TAKEN), 0);
 		enter(model, processor, &model->forks[0]);
 		assert_non_null(access_page(model, processor, page.value, true));
 		model->refuse_all = true;
@@ -823,7 +832,7 @@ static void a_page_that_cannot_be_dropped(void **unused)
 		/* Where translations could not be dropped at all, it does not run again. */
 		assert_int_equal(space->poisoned, kind == SHADOW);
 		model->refuse_all = false;
-		assert_int_equal(space_reset(space, address_of(0)), 0);
+		assert_int_equal(space_reset(space), 0);
 		enter(model, processor, &model->forks[0]);
 		assert_null(access_page(model, processor, page.value, false));
 		unmake(model);
@@ -840,7 +849,8 @@ static void a_path_moves_at_the_limit(void **unused)
 	uint64_t shadows = counts[INVALIDATION_SHADOW];
 
 	(void)unused;
-	assert_int_equal(space_map(space, gva(start), length, SPACE_READ | SPACE_WRITE, true), 0);
+	assert_int_equal(space_map(space, gva(start), length, SPACE_READ | SPACE_WRITE, FRAME_TAKEN),
+	                 0);
 	space->page_limit = space->frame_count + space->table_count;
 	for (unsigned i = 0; i < 10; i++) {
 		uint64_t paths = counts[INVALIDATION_PATH];
@@ -889,7 +899,7 @@ static void protect_regions(uint64_t regions, uint64_t paths, uint64_t shadows)
 
 	for (uint64_t i = 0; i < regions; i++)
 		assert_int_equal(space_map(member->space, gva(start + i * distance), PAGE_SIZE,
-		                           SPACE_READ | SPACE_WRITE, true),
+		                           SPACE_READ | SPACE_WRITE, FRAME_TAKEN),
 		                 0);
 	enter(model, processor, member);
 	for (uint64_t i = 0; i < regions; i++)

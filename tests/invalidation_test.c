@@ -1182,10 +1182,10 @@ static bool steady_calls(struct scene *scene)
 #define CHURN_LEAST 50u
 #define CHURN_MOST 2000u
 
-/* Tables of all levels come and go, in two shapes by turns. */
+/* Tables of all levels come and go, in two shapes by turns: what the master has and a fork not is built anew. */
 static bool churn_once(struct scene *scene, unsigned round)
 {
-	static const struct step steps[2][6] = {
+	static const struct step steps[2][7] = {
 		{
 			{LOOK(F0, INITIAL(F0))},
 			{FILL(F1, VALUE)},
@@ -1193,6 +1193,7 @@ static bool churn_once(struct scene *scene, unsigned round)
 			{FILL(FAR, VALUE)},
 			{LOOK(F1, VALUE)},
 			{LOOK(F2, INITIAL(F2))},
+			{UNMAP(F2)},
 		},
 		{
 			{MAP(FARTHER)},
@@ -1201,6 +1202,7 @@ static bool churn_once(struct scene *scene, unsigned round)
 			{FILL(F0, ANOTHER)},
 			{LOOK(FARTHER, ANOTHER)},
 			{LOOK(F0, ANOTHER)},
+			{UNMAP(F2)},
 		},
 	};
 
@@ -1246,6 +1248,8 @@ static void scene_setup(struct scene *scene, enum kvmsb_entry entry)
 	*scene = (struct scene){.row = "start"};
 	options.entry = entry;
 	options.standard_input.read = give_input;
+	/* Else pages are private before the rows get to what makes them so. */
+	options.learned_pages_limit = KVMSB_NO_LEARNING;
 	scene->master = fixture_master(&options);
 	scene->perform = fixture_symbol(scene->master, "perform");
 	scene->fork = fixture_fork(scene->master);

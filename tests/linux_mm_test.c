@@ -812,9 +812,18 @@ static void test_fault_bad_file(void **state)
 	fake_file_close(1);
 }
 
+static enum frame_fate fate_at(const struct world *world, uint64_t address)
+{
+	const struct fake_page *page = fake_page_at(&world->fake, address);
+
+	assert_non_null(page);
+	return page->fate;
+}
+
 static void test_fault_fork(void **state)
 {
 	struct world master, fork;
+	uint64_t used;
 
 	(void)state;
 	world_begin(&master);
@@ -826,6 +835,9 @@ static void test_fault_fork(void **state)
 	assert_int_equal(CALL(&master, mmap, BASE + PAGES(400), PAGES(100), PROT_READ,
 	                      MAP_PRIVATE | MAP_FIXED, 1, 0),
 	                 BASE + PAGES(400));
+	assert_int_equal(CALL(&master, mmap, BASE + PAGES(510), PAGES(50), RW,
+	                      MAP_PRIVATE | MAP_FIXED, 1, 0),
+	                 BASE + PAGES(510));
 	assert_int_equal(mm_set_brk(&master.process, 0x200000), 0);
 	assert_int_equal(CALL(&master, brk, 0x300000), 0x300000);
 	assert_int_equal(mm_fault(&master.process, BASE, SPACE_READ, true), 0);
@@ -838,10 +850,21 @@ static void test_fault_fork(void **state)
 	assert_int_equal(fork.fake.last_map_length, PAGES(1));
 	assert_int_equal(mm_fault(&fork.process, 0x200000, SPACE_WRITE, true), 0);
 	assert_int_equal(fork.fake.last_map_length, PAGES(1));
-	/* All of that is zeros after a reset; a file's content is not. */
-	assert_false(fork.fake.space.rebuild);
+	assert_int_equal(fate_at(&fork, BASE + PAGES(40)), FRAME_RESTORED);
+	assert_int_equal(fate_at(&fork, 0x200000), FRAME_RESTORED);
+	/* A file's content that nobody can change may stay; what can be written goes. */
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(420), SPACE_READ, true), 0);
-	assert_true(fork.fake.space.rebuild);
+	assert_int_equal(fate_at(&fork, BASE + PAGES(420)), FRAME_KEPT);
+	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(520), SPACE_READ, true), 0);
+	assert_int_equal(fate_at(&fork, BASE + PAGES(520)), FRAME_TAKEN);
+	/* Reading where the master never was: zeros that cost no page. */
+	used = fork.fake.space.frame_count;
+	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(60), SPACE_READ, true), 0);
+	assert_int_equal(fork.fake.last_map_length, PAGES(8));
+	assert_int_equal(fork.fake.space.frame_count, used);
+	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(60), SPACE_WRITE, true), 0);
+	assert_int_equal(fork.fake.space.frame_count, used + 1);
+	assert_false(fork.fake.space.rebuild);
 	assert_int_equal(master.fake.count, 32);
 	assert_ptr_equal(fork.process.mm, master.process.mm);
 	world_end(&fork);
@@ -918,11 +941,14 @@ static void test_fault_added(void **state)
 			assert_int_equal(CALL(&fork, brk, 0x202000), 0x202000);
 		assert_int_equal(
 			mm_fault(&fork.process, way == 2 ? 0x200000 : BASE, SPACE_WRITE, true), 0);
+		assert_int_equal(fate_at(&fork, way == 2 ? 0x200000 : BASE), FRAME_RESTORED);
+		for (unsigned access = SPACE_READ; access <= SPACE_WRITE; access++) {
+			uint64_t page = way == 2 ? 0x201000 : BASE + PAGES(4);
+
+			assert_int_equal(mm_fault(&fork.process, page, access, true), 0);
+			assert_int_equal(fate_at(&fork, page), FRAME_TAKEN);
+		}
 		assert_false(fork.fake.space.rebuild);
-		assert_int_equal(mm_fault(&fork.process, way == 2 ? 0x201000 : BASE + PAGES(4),
-		                          SPACE_WRITE, true),
-		                 0);
-		assert_true(fork.fake.space.rebuild);
 		world_end(&fork);
 	}
 	world_end(&master);
@@ -1981,12 +2007,16 @@ static void check_restorable(const struct world *fork, const struct world *maste
 		return;
 	for (size_t i = 0; i < fork->fake.count; i++) {
 		const struct fake_page *page = &fork->fake.pages[i];
+
+		if (page->fate == FRAME_TAKEN)
+			continue;
 		const struct fake_page *source = fake_page_at(&master->fake, page->va);
 		const struct range *range = range_at(master, page->va);
 
 		assert_non_null(range);
 		assert_int_equal(page->protection, range->protection);
-		assert_true(source != NULL || range->file == NULL);
+		assert_true(source != NULL || range->file == NULL || page->fate == FRAME_KEPT);
+		assert_true(page->fate != FRAME_KEPT || (page->protection & SPACE_WRITE) == 0);
 	}
 	for (size_t i = 0; i < master->fake.count; i++)
 		assert_true(present(fork, master->fake.pages[i].va));

@@ -323,7 +323,7 @@ static const struct {
 	int wanted;
 } bad_options[] = {
 	{"size", {.size = 8, .path = CALLS}, -EINVAL},
-	{"size", {.size = sizeof(struct kvmsb_options) - 8, .path = CALLS}, -EINVAL},
+	{"size", {.size = offsetof(struct kvmsb_options, trace_user), .path = CALLS}, -EINVAL},
 	{"path", {.size = sizeof(struct kvmsb_options)}, -EINVAL},
 	{"memory_limit",
          {.size = sizeof(struct kvmsb_options), .path = CALLS, .memory_limit = 4096},
@@ -336,6 +336,12 @@ static const struct {
          -EINVAL},
 	{"total_fork_memory",
          {.size = sizeof(struct kvmsb_options), .path = CALLS, .total_fork_memory = UINT64_MAX},
+         -EINVAL},
+	{"fork_keep_limit",
+         {.size = sizeof(struct kvmsb_options), .path = CALLS, .fork_keep_limit = 4096},
+         -EINVAL},
+	{"learned_pages_limit",
+         {.size = sizeof(struct kvmsb_options), .path = CALLS, .learned_pages_limit = 4097},
          -EINVAL},
 	{"stack_size",
          {.size = sizeof(struct kvmsb_options), .path = CALLS, .stack_size = 4096},

@@ -112,7 +112,18 @@ struct kvmsb_options {
 
 	kvmsb_trace_function trace; /* NULL: no tracing */
 	void *trace_user;
+
+	/* A fork that has more private bytes, page tables included, gives them back when it is
+	 * reset: the next request pays for each page that it writes again. 0: a sixteenth of
+	 * fork_memory_limit, at least 64 KiB, which is the least. */
+	uint64_t fork_keep_limit;
+
+	/* Pages that forks hold private from the start, since requests were seen to write them:
+	 * such a request takes no page fault. Costs their memory in each fork. 0: 256; at most
+	 * 4096; KVMSB_NO_LEARNING: none. */
+	uint32_t learned_pages_limit;
 };
+#define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)
 
 /*

@@ -105,7 +105,7 @@ static int load_file_pages(const struct loader *loader, const struct elf_image_s
 	if (!checked_align_up(last, PAGE_SIZE, &pages_end))
 		return -ENOEXEC;
 	result = space_map(loader->process->space, gva(start), pages_end - first,
-	                   loading_protection(segment), false);
+	                   loading_protection(segment), FRAME_RESTORED);
 	if (result < 0)
 		return result;
 	if (segment->memory_size == segment->file_size)

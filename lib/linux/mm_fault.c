@@ -130,14 +130,21 @@ static int load(struct process *process, const struct range *range, const struct
 	return 0;
 }
 
+/* What a reset does with pages of the range that are mapped now. */
+static enum frame_fate fate_of(const struct range *range)
+{
+	if ((range->flags & RANGE_ORIGINAL) == 0)
+		return FRAME_TAKEN;
+	if (range->file == NULL)
+		return FRAME_RESTORED;
+	return (range->protection & SPACE_WRITE) != 0 ? FRAME_TAKEN : FRAME_KEPT;
+}
+
 static int bring_in(struct process *process, const struct range *range, const struct window *window)
 {
-	/* What the master had there, or would have, is what a reset restores: zeros or its page. */
-	bool unrestorable = process->space->master != NULL &&
-	                    (range->file != NULL || (range->flags & RANGE_ORIGINAL) == 0);
 	uint64_t length = window->end - window->start;
 	int result = space_map(process->space, gva(window->start), length, range->protection,
-	                       unrestorable);
+	                       fate_of(range));
 
 	if (result < 0 || range->file == NULL)
 		return result;
@@ -147,7 +154,18 @@ static int bring_in(struct process *process, const struct range *range, const st
 	return result;
 }
 
-static int fault_absent(struct process *process, const struct range *range, uint64_t page)
+/*
+ * A fork that reads where its master never was gets zeros that all share. The
+ * program itself is more likely to write there next, and pays for each fault.
+ */
+static bool shares_zeros(const struct process *process, const struct range *range, unsigned access)
+{
+	return access != SPACE_WRITE && range->file == NULL && process->space->master != NULL &&
+	       (range->flags & RANGE_ORIGINAL) != 0;
+}
+
+static int fault_absent(struct process *process, const struct range *range, uint64_t page,
+                        unsigned access)
 {
 	struct window window = desired_window(process, range, page);
 	int result = range->file != NULL ? cut_to_file(range, &window, page) : 0;
@@ -156,6 +174,9 @@ static int fault_absent(struct process *process, const struct range *range, uint
 	if (result < 0 || process->space->table.frozen)
 		return -EFAULT;
 	cut_to_absent(process, &window, page);
+	if (shares_zeros(process, range, access))
+		return space_map_zeros(process->space, gva(window.start), window.end - window.start,
+		                       range->protection);
 	result = bring_in(process, range, &window);
 	if (result != -ENOMEM || window.end - window.start == PAGE_SIZE)
 		return result;
@@ -191,7 +212,7 @@ int mm_fault(struct process *process, uint64_t address, unsigned access, bool by
 		return -EFAULT;
 	if (space_lookup(process->space, gva(page), &protection))
 		return fault_present(process, page, access, protection, by_guest);
-	return fault_absent(process, range, page);
+	return fault_absent(process, range, page, access);
 }
 
 int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length)

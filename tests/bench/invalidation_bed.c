@@ -100,6 +100,7 @@ void bed_open(struct bed *bed, const char *guests, unsigned long shadow_pages)
 
 	snprintf(program, sizeof(program), "%s/bench-static", guests);
 	wanted.path = program;
+	wanted.learned_pages_limit = KVMSB_NO_LEARNING;
 	if (kvmsb_create(&bed->master, &wanted, &error) < 0) {
 		fprintf(stderr, "kvmsb_create: %s\n", error.detail);
 		exit(CANNOT_RUN);
