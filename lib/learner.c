@@ -15,7 +15,8 @@ struct sighting {
 	struct learned_page what;
 	uint32_t times;
 	bool learned;
-	uint64_t last; /* in samples */
+	uint64_t last;    /* written, in samples */
+	uint64_t sighted; /* last, in sightings of all pages */
 };
 
 int learner_init(struct learner *learner, uint32_t limit)
@@ -109,7 +110,7 @@ static bool make_room(struct learner *learner)
 	for (uint32_t i = 0; i < learner->count; i++)
 		if (!learner->sightings[i].learned &&
 		    (oldest == learner->count ||
-		     learner->sightings[i].last < learner->sightings[oldest].last))
+		     learner->sightings[i].sighted < learner->sightings[oldest].sighted))
 			oldest = i;
 	if (oldest == learner->count)
 		return false;
@@ -142,6 +143,7 @@ static bool sight(struct learner *learner, const struct learned_page *page)
 	if (sighting == NULL)
 		return false;
 	sighting->last = learner->samples;
+	sighting->sighted = ++learner->sighted;
 	sighting->times++;
 	if (sighting->learned || sighting->times < LEARNER_SIGHTINGS ||
 	    learner->learned_count == learner->limit)

@@ -48,7 +48,7 @@ struct learner {
 	struct sighting *sightings;     /* sorted by page */
 	uint32_t count, capacity;
 	uint32_t learned_count;
-	uint64_t samples;               /* so far */
+	uint64_t samples, sighted;      /* so far */
 };
 
 /* Returns 0 or -ENOMEM. A limit of 0 costs nothing and learns nothing. */

@@ -318,6 +318,7 @@ static int build_fork(struct space *space)
 	space->poisoned = false;
 	space->kept = 0;
 	space->learned_version = 0;
+	space->unused = 0;
 	space->next_sweep = space->sweep_interval = 1;
 	result = pagetable_own_path(&space->table, space->machine->fork_rules.call_stack);
 	space->fresh = space->table_count;
@@ -397,8 +398,9 @@ static bool is_restorable(const struct space *space)
 static bool restore(struct space *space)
 {
 	working_set_teach(space);
-	if (!is_restorable(space) || space->frame_count - space->taken_count + space->table_count >
-	                                     space->machine->fork_rules.keep_limit)
+	if (!is_restorable(space) || working_set_is_stale(space) ||
+	    space->frame_count - space->taken_count + space->table_count >
+	            space->machine->fork_rules.keep_limit)
 		return false;
 	working_set_restore(space);
 	if (space->rebuild)

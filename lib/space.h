@@ -45,6 +45,7 @@ struct space {
 	uint64_t learned_version;  /* of the pages it holds since its master learned them */
 	uint64_t taught_epoch;     /* of translations, when it last told what it wrote */
 	uint32_t runs_taught;
+	uint32_t unused;       /* frames that no request has written for long */
 	uint64_t held;         /* statistics: pages made private before a request wrote them */
 	uint64_t copied;       /* pages copied from the master */
 	uint64_t restored;     /* pages restored by resets */

@@ -17,6 +17,14 @@
 /* Of this many resets of a space one compares all its pages, for as much as restoring them costs. */
 #define SAMPLE_INTERVAL 32u
 
+/*
+ * After this many samples without a write a page is not used: one in 256 requests
+ * or less needs it. A copy costs about that share of a fault. Some are kept, since
+ * building anew costs as much as a fault or two.
+ */
+#define SAMPLES_UNUSED 8u
+#define UNUSED_KEPT 16u
+
 /* Pages told to the learner at once. */
 #define BATCH 64u
 
@@ -76,16 +84,32 @@ static void tell_new(struct space *space)
 	learner_sight(&space->machine->learner, pages, count);
 }
 
+/* Whether the frame was written; counts for how long it was not. */
+static bool sample_frame(struct space *space, uint32_t number)
+{
+	struct frame *frame = space_frame(space, number);
+
+	if (is_written(space, number)) {
+		frame->unwritten = 0;
+		return true;
+	}
+	if (frame->unwritten < SAMPLES_UNUSED)
+		frame->unwritten++;
+	space->unused += frame->unwritten == SAMPLES_UNUSED && frame->fate == FRAME_RESTORED;
+	return false;
+}
+
 static void sample(struct space *space)
 {
 	struct learner *learner = &space->machine->learner;
 	uint64_t pages[BATCH];
 	size_t count = 0;
 
+	space->unused = 0;
 	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
 		const struct frame *frame = space_frame(space, number);
 
-		if (is_written(space, number))
+		if (sample_frame(space, number))
 			pages[count++] = frame->page;
 		if (count == BATCH) {
 			learner_written(learner, pages, count);
@@ -105,6 +129,11 @@ void working_set_teach(struct space *space)
 	tell_new(space);
 	if (++space->runs_taught % SAMPLE_INTERVAL == 0)
 		sample(space);
+}
+
+bool working_set_is_stale(const struct space *space)
+{
+	return space->unused > UNUSED_KEPT;
 }
 
 /* Whether this reset clears the dirty bits, so that the next one knows what was written. */

@@ -10,6 +10,8 @@
 #ifndef KVMSB_WORKING_SET_H
 #define KVMSB_WORKING_SET_H
 
+#include <stdbool.h>
+
 struct space;
 
 /* Tells the learner what was written since the last time. Before the contents are restored. */
@@ -21,6 +23,9 @@ void working_set_teach(struct space *space);
  * is not loses it once, so that few resets cost the flush that clearing takes.
  */
 void working_set_restore(struct space *space);
+
+/* Whether so many of its pages are restored for nothing that building its tables anew is cheaper. */
+bool working_set_is_stale(const struct space *space);
 
 /* Makes the pages private that the master has learned since the last time, as far as limits allow. */
 void working_set_hold(struct space *space);

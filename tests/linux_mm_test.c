@@ -705,13 +705,13 @@ static void test_mincore(void **state)
 	assert_int_equal(CALL(&world, mincore, BASE, PAGES(40) - 1, BASE + PAGES(100)), 0);
 	assert_int_equal(guest_read(&world.process, BASE + PAGES(100), vector, sizeof(vector)), 0);
 	for (unsigned i = 0; i < 40; i++)
-		assert_int_equal(vector[i], i >= 8);
+		assert_int_equal(vector[i], 1);
 	map_at(&world, BASE + PAGES(1000), 5000, RW);
-	assert_int_equal(mm_fault(&world.process, BASE + PAGES(1000 + 4999), SPACE_READ, true), 0);
 	assert_int_equal(CALL(&world, mincore, BASE + PAGES(1000), PAGES(5000), BASE + PAGES(10)), 0);
+	/* To the last page, and no byte further; whether a page was touched is not told. */
 	assert_int_equal(guest_read(&world.process, BASE + PAGES(10) + 4990, vector, 11), 0);
 	for (unsigned i = 0; i < 11; i++)
-		assert_int_equal(vector[i], i == 9);
+		assert_int_equal(vector[i], i <= 9);
 	assert_int_equal(CALL(&world, mincore, BASE + 1, PAGES(1), BASE), -EINVAL);
 	assert_int_equal(CALL(&world, mincore, BASE, PAGES(41), BASE), -ENOMEM);
 	assert_int_equal(CALL(&world, mincore, BASE, UINT64_MAX, BASE), -ENOMEM);
