@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine: VM, kernel pages, lending of vCPUs; see machine.h. */
+/* The machine: VM, kernel pages, its end; see machine.h. Its vCPUs are lent in lending.c. */
 #include "machine.h"
 
 #include "error.h"
@@ -14,17 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* A name for the calling thread that, unlike gettid(2), no later thread gets. */
-static uint64_t this_thread(void)
-{
-	static _Atomic uint64_t names;
-	static _Thread_local uint64_t name;
-
-	if (name == 0)
-		name = ++names;
-	return name;
-}
 
 /* Kernel pages: frames of nobody, in tables that are never stale (only additions are made). */
 
@@ -143,15 +132,13 @@ static int make_alive_page(struct machine *machine)
 
 static int make_locks(struct machine *machine)
 {
-	pthread_condattr_t clock;
-	int result = pthread_condattr_init(&clock);
+	int result = pthread_condattr_init(&machine->monotonic);
 
 	if (result != 0)
 		return -result;
 	/* None of these fails with default attributes on Linux. */
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&machine->vcpu_idle, &clock);
-	pthread_condattr_destroy(&clock);
+	pthread_condattr_setclock(&machine->monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&machine->settled, &machine->monotonic);
 	pthread_mutex_init(&machine->lock, NULL);
 	return 0;
 }
@@ -196,6 +183,7 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 int machine_create(struct machine **out, const struct machine_limits *limits,
                    struct kvmsb_error *error)
 {
+	static _Atomic uint64_t identities;
 	struct machine *machine = calloc(1, sizeof(*machine));
 	int result;
 
@@ -204,6 +192,8 @@ int machine_create(struct machine **out, const struct machine_limits *limits,
 	machine->references = 1;
 	machine->kvm = machine->vm = -1;
 	machine->vcpu_limit = limits->vcpu_limit;
+	machine->vcpu_queue_limit = limits->vcpu_queue_limit;
+	machine->identity = ++identities;
 	machine->timeout_signal = limits->timeout_signal;
 	machine->next_serial = 1;
 	result = make_locks(machine);
@@ -226,16 +216,6 @@ struct machine *machine_reference(struct machine *machine)
 	return machine;
 }
 
-static void drop_vcpu(struct vcpu *vcpu)
-{
-	struct machine *machine = vcpu->machine;
-
-	machine->vcpus[vcpu->index] = NULL;
-	machine->vcpu_count--;
-	vcpu_destroy(vcpu);
-	free(vcpu);
-}
-
 void machine_release(struct machine *machine)
 {
 	bool ours;
@@ -244,9 +224,10 @@ void machine_release(struct machine *machine)
 		return;
 	ours = machine->alive != NULL && machine_is_ours(machine);
 	space_free_idle(machine);
-	for (unsigned i = 0; i < machine->vcpu_limit; i++)
-		if (machine->vcpus[i] != NULL)
-			drop_vcpu(machine->vcpus[i]);
+	for (unsigned i = 0; i < machine->vcpu_limit && machine->vcpus[i] != NULL; i++) {
+		vcpu_destroy(machine->vcpus[i]);
+		free(machine->vcpus[i]);
+	}
 	if (machine->vm >= 0)
 		close(machine->vm);
 	if (machine->kvm >= 0)
@@ -258,149 +239,9 @@ void machine_release(struct machine *machine)
 		munmap((void *)(uintptr_t)machine->alive, PAGE_SIZE);
 	/* In a forked child other threads' holds and waits on these would never end. */
 	if (ours) {
-		pthread_cond_destroy(&machine->vcpu_idle);
+		pthread_cond_destroy(&machine->settled);
 		pthread_mutex_destroy(&machine->lock);
+		pthread_condattr_destroy(&machine->monotonic);
 	}
 	free(machine);
-}
-
-/* Lending. All of these hold the lock. */
-
-static int make_vcpu(struct machine *machine, unsigned slot, struct vcpu **out)
-{
-	struct vcpu *vcpu = malloc(sizeof(*vcpu));
-	int result;
-
-	if (vcpu == NULL)
-		return -ENOMEM;
-	result = vcpu_create(vcpu, machine, slot);
-	if (result < 0) {
-		free(vcpu);
-		return result;
-	}
-	machine->vcpus[slot] = vcpu;
-	machine->vcpu_count++;
-	*out = vcpu;
-	return 0;
-}
-
-static unsigned free_slot(const struct machine *machine)
-{
-	unsigned slot = 0;
-
-	while (slot < machine->vcpu_limit && machine->vcpus[slot] != NULL)
-		slot++;
-	return slot;
-}
-
-static struct vcpu *find_idle_of(struct machine *machine, uint64_t thread)
-{
-	for (unsigned i = 0; i < machine->vcpu_limit; i++) {
-		struct vcpu *vcpu = machine->vcpus[i];
-
-		if (vcpu != NULL && !vcpu->busy && vcpu->thread == thread)
-			return vcpu;
-	}
-	return NULL;
-}
-
-/* Better one that nobody's state has to be saved from. */
-static struct vcpu *find_any_idle(struct machine *machine)
-{
-	struct vcpu *found = NULL;
-
-	for (unsigned i = 0; i < machine->vcpu_limit; i++) {
-		struct vcpu *vcpu = machine->vcpus[i];
-
-		if (vcpu == NULL || vcpu->busy)
-			continue;
-		found = vcpu;
-		if (vcpu->resident == NULL)
-			break;
-	}
-	return found;
-}
-
-/* NULL without an error: all are busy. */
-static int find_vcpu(struct machine *machine, const struct vcpu_context *context, struct vcpu **vcpu)
-{
-	int result = 0;
-
-	*vcpu = context->home != NULL ? context->home : find_idle_of(machine, this_thread());
-	if (*vcpu == NULL && machine->vcpu_count < machine->vcpu_limit)
-		result = make_vcpu(machine, free_slot(machine), vcpu);
-	/* One that cannot be made is no reason to fail while another can be had. */
-	if (*vcpu == NULL)
-		*vcpu = find_any_idle(machine);
-	return *vcpu == NULL && machine->vcpu_count == 0 ? result : 0;
-}
-
-static int take(struct vcpu *vcpu, struct vcpu_context *context)
-{
-	uint64_t thread = this_thread();
-	int result = 0;
-
-	if (vcpu->resident != NULL && vcpu->resident != context)
-		result = vcpu_evict(vcpu);
-	if (result == 0 && vcpu->thread != thread) {
-		if (vcpu->thread != 0)
-			vcpu->machine->statistics.migrations++;
-		result = vcpu_adopt(vcpu, thread);
-	}
-	if (result < 0)
-		return result;
-	vcpu->resident = NULL;
-	context->home = NULL;
-	vcpu->busy = true;
-	return 0;
-}
-
-int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, uint64_t deadline,
-                         struct vcpu **vcpu)
-{
-	const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
-	                               .tv_nsec = (long)(deadline % 1000000000u)};
-	bool timed_out = false;
-	int result;
-
-	pthread_mutex_lock(&machine->lock);
-	result = find_vcpu(machine, context, vcpu);
-	while (result == 0 && *vcpu == NULL && !timed_out) {
-		timed_out = pthread_cond_timedwait(&machine->vcpu_idle, &machine->lock, &until) ==
-		            ETIMEDOUT;
-		result = find_vcpu(machine, context, vcpu);
-	}
-	if (result == 0)
-		result = *vcpu == NULL ? -ETIMEDOUT : take(*vcpu, context);
-	/* It stays idle: whoever waits may have more luck with it. */
-	if (result < 0)
-		pthread_cond_signal(&machine->vcpu_idle);
-	pthread_mutex_unlock(&machine->lock);
-	return result;
-}
-
-void machine_context_forget(struct machine *machine, struct vcpu_context *context)
-{
-	pthread_mutex_lock(&machine->lock);
-	if (context->home != NULL)
-		context->home->resident = NULL;
-	context->home = NULL;
-	pthread_mutex_unlock(&machine->lock);
-}
-
-void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended)
-{
-	struct machine *machine = vcpu->machine;
-
-	pthread_mutex_lock(&machine->lock);
-	vcpu->busy = false;
-	if (vcpu->broken) {
-		/* It makes room for a new one. */
-		drop_vcpu(vcpu);
-	} else if (suspended != NULL) {
-		vcpu->resident = suspended;
-		suspended->home = vcpu;
-	}
-	pthread_cond_signal(&machine->vcpu_idle);
-	pthread_mutex_unlock(&machine->lock);
 }

@@ -39,6 +39,13 @@ struct machine_statistics {
 	_Atomic uint64_t forks; /* live */
 	_Atomic uint64_t migrations;
 	_Atomic uint64_t drains;
+	_Atomic uint64_t vcpu_waits;    /* calls that had to wait for a vCPU */
+	_Atomic uint64_t vcpu_refusals; /* calls that were not allowed to */
+};
+
+/* First come, first served; lending.c has what a waiter is. */
+struct vcpu_queue {
+	struct vcpu_waiter *first, *last;
 };
 
 struct machine {
@@ -57,13 +64,23 @@ struct machine {
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
 	uint8_t *state_image;      /* host's view of LAYOUT_ENTRY_XSAVE */
 	int timeout_signal;
+	unsigned vcpu_limit;
+	uint32_t vcpu_queue_limit;
+	uint64_t identity;         /* that no machine of this process had before, nor of its parents */
+	pthread_condattr_t monotonic; /* for deadlines */
+
+	/* Read at each call, written only when somebody waits, or begins to be somebody's. */
+	_Atomic unsigned vcpu_wanted; /* threads that must hear of a vCPU given back */
+	_Atomic unsigned vcpu_count;  /* made */
+	_Atomic unsigned long next_vcpu_id;
 
 	pthread_mutex_t lock;      /* of what follows */
-	pthread_cond_t vcpu_idle;
-	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM]; /* by index; NULL: none */
-	_Atomic unsigned vcpu_count;
-	unsigned vcpu_limit;
-	unsigned long next_vcpu_id; /* KVM takes each once, also for one that was given up */
+	struct vcpu *vcpus[LAYOUT_VCPU_MAXIMUM]; /* by index; NULL: never made; stays until the machine goes */
+	struct vcpu_queue returning; /* calls that have begun, back from a function of the host */
+	struct vcpu_queue arriving;
+	_Atomic unsigned vcpu_waiting; /* in both queues */
+	pthread_cond_t settled;    /* a suspended context's state has been saved, or is to stay */
+	unsigned settling;         /* threads that wait for that */
 	struct space *idle_spaces; /* of destroyed forks, restored: last in, first out */
 	unsigned idle_space_count;
 
@@ -76,6 +93,7 @@ struct machine_limits {
 	uint64_t data_bytes, table_bytes; /* guest memory, page tables: address space to reserve */
 	unsigned vcpu_limit;
 	uint32_t learned_pages; /* 0: learning is off */
+	uint32_t vcpu_queue_limit;
 	int timeout_signal;
 	enum kvmsb_entry entry;
 };
@@ -95,9 +113,15 @@ static inline bool machine_is_ours(const struct machine *machine)
 /*
  * Lends a vCPU to the calling thread until machine_vcpu_release(): the one
  * that holds the context's state if that is idle, else the thread's own, else
- * a new one, else any other. Waits until `deadline` (CLOCK_MONOTONIC ns) while
- * all are busy.
- * Returns 0, -ETIMEDOUT, or -errno of making, adopting or evicting one.
+ * one of a thread that has ended, else a new one, else any other. Without a
+ * lock where it is the thread's own and nobody waits.
+ *
+ * While all are busy it waits until `deadline` (CLOCK_MONOTONIC ns), and gets
+ * what is given back when all who came before have theirs. A suspended context
+ * comes before those that begin, and is not subject to machine->vcpu_queue_limit.
+ *
+ * Returns 0, -ETIMEDOUT, -EUSERS (too many wait), or -errno of making, adopting
+ * or evicting one.
  */
 int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, uint64_t deadline,
                          struct vcpu **vcpu);
@@ -105,7 +129,7 @@ int machine_vcpu_acquire(struct machine *machine, struct vcpu_context *context, 
 /* suspended: the context goes on later, and its x87 and vector state must be kept; else NULL. */
 void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended);
 
-/* A suspended context will not go on. */
+/* A suspended context will not go on; one that is not suspended is allowed. */
 void machine_context_forget(struct machine *machine, struct vcpu_context *context);
 
 /* The two pages (TSS, interrupt stack) of vCPU `index`. */

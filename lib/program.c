@@ -49,6 +49,8 @@ static void complete(struct kvmsb_options *options)
 		options->vcpu_limit = 64;
 	if (options->learned_pages_limit == 0)
 		options->learned_pages_limit = 256;
+	if (options->vcpu_queue_limit == 0)
+		options->vcpu_queue_limit = 1024;
 	if (options->directory == NULL)
 		options->directory = "/";
 }
@@ -225,7 +227,7 @@ int program_create(struct program **out, const struct kvmsb_options *options,
 	if (program == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	result = sized_copy_in(&program->options, sizeof(program->options),
-	                       SIZE_THROUGH(struct kvmsb_options, trace_user), options);
+	                       SIZE_THROUGH(struct kvmsb_options, vcpu_queue_limit), options);
 	if (result < 0)
 		error_set(error, result, "options.size: %s",
 		          result == -E2BIG ? "a newer library is needed for what is set"
@@ -263,6 +265,7 @@ struct machine_limits program_machine_limits(const struct program *program)
 		.learned_pages = options->learned_pages_limit != KVMSB_NO_LEARNING
 	                                 ? options->learned_pages_limit
 	                                 : 0,
+		.vcpu_queue_limit = options->vcpu_queue_limit,
 		.timeout_signal = options->timeout_signal,
 		.entry = options->entry,
 	};

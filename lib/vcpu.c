@@ -94,29 +94,58 @@ static int configure_first(struct vcpu *vcpu)
 	return result == -ENXIO || result == -EINVAL || result == -ENOTTY ? 0 : result;
 }
 
-int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index)
+void vcpu_init(struct vcpu *vcpu, struct machine *machine, unsigned index)
 {
 	uint8_t *pages = machine_vcpu_pages(machine, index);
-	void *run;
-	int result;
 
-	*vcpu = (struct vcpu){.machine = machine,
-	                      .index = index,
-	                      .fd = -1,
-	                      .cached.index = index,
-	                      .time_limit.signal = machine->timeout_signal};
-	segments_write_tss(pages,
-	                   LAYOUT_KERNEL_VCPU + index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
+	*vcpu = (struct vcpu){.machine = machine, .index = index, .fd = -1};
+	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
+}
+
+/* What the one before it here may have left. */
+static void begin_life(struct vcpu *vcpu)
+{
+	const struct machine *machine = vcpu->machine;
+
+	vcpu->broken = false;
+	vcpu->thread = 0;
+	vcpu->left = (struct exit_left){.unclean = false};
+	vcpu->cached = (struct cached_translations){.index = vcpu->index};
+	vcpu->time_limit = (struct time_limit){.signal = machine->timeout_signal};
+	segments_write_tss(machine_vcpu_pages(machine, vcpu->index),
+	                   LAYOUT_KERNEL_VCPU +
+	                           vcpu->index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
 	                           2 * PAGE_SIZE,
 	                   machine->entry != KVMSB_ENTRY_EXCEPTION);
-	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
+}
+
+/* KVM takes each identifier once, also when what had it is gone. */
+static int create(struct machine *machine)
+{
+	unsigned long id = machine->next_vcpu_id++;
+	unsigned long next = id + 1;
+	int fd = kvm_vcpu_create(machine->vm, id);
+
+	/* It has not been taken: a host that fails for a while must not use them all up. */
+	if (fd < 0)
+		atomic_compare_exchange_strong(&machine->next_vcpu_id, &next, id);
+	return fd;
+}
+
+int vcpu_create(struct vcpu *vcpu)
+{
+	struct machine *machine = vcpu->machine;
+	void *run;
+	int result, fd;
+
+	begin_life(vcpu);
 	result = kvm_vcpu_map_size(machine->kvm, &vcpu->run_size);
 	if (result < 0)
 		return result;
-	vcpu->fd = kvm_vcpu_create(machine->vm, machine->next_vcpu_id);
-	if (vcpu->fd < 0)
-		return vcpu->fd;
-	machine->next_vcpu_id++;
+	fd = create(machine);
+	if (fd < 0)
+		return fd;
+	vcpu->fd = fd;
 	run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (run == MAP_FAILED) {
 		result = -errno;
@@ -197,6 +226,7 @@ int vcpu_adopt(struct vcpu *vcpu, uint64_t thread)
 	result = set_signal_mask(vcpu);
 	if (result < 0)
 		return result;
+	vcpu->thread_id = gettid();
 	vcpu->thread = thread;
 	return 0;
 }
@@ -514,22 +544,13 @@ int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
 	return result;
 }
 
-int vcpu_evict(struct vcpu *vcpu)
+int vcpu_save(struct vcpu *vcpu, struct vcpu_context *context)
 {
-	struct vcpu_context *context = vcpu->resident;
-	int result;
-
 	if (context->saved_state == NULL)
 		context->saved_state = calloc(1, sizeof(*context->saved_state));
 	if (context->saved_state == NULL)
 		return -ENOMEM;
-	result = kvm_vcpu_get_xsave(vcpu->fd, context->saved_state);
-	if (result < 0)
-		return result;
-	context->state_saved = true;
-	context->home = NULL;
-	vcpu->resident = NULL;
-	return 0;
+	return kvm_vcpu_get_xsave(vcpu->fd, context->saved_state);
 }
 
 int vcpu_read_state(struct vcpu *vcpu, struct kvm_xsave *state)

@@ -22,6 +22,7 @@
 #include <kvmsandbox/result.h>
 
 #include <linux/kvm.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +38,8 @@ struct vcpu_context {
 	struct kvmsb_registers registers;
 	struct translations *translations; /* of its address space; the space's */
 	struct vcpu *home;       /* while suspended: the vCPU that holds its x87 and vector state, if any */
+	bool suspended;          /* has given its vCPU back, and goes on later */
+	bool evicting;           /* its state is being saved: it stays where it is meanwhile */
 	struct kvm_xsave *saved_state; /* when it had to leave its vCPU while suspended */
 	bool state_saved;        /* saved_state is to be loaded before it goes on */
 	bool fresh;              /* begun, and not run yet */
@@ -52,33 +55,45 @@ void vcpu_context_begin(struct vcpu_context *context, const struct machine *mach
                         const struct kvmsb_registers *arguments);
 void vcpu_context_destroy(struct vcpu_context *context);
 
+enum vcpu_state {
+	VCPU_ABSENT, /* not made yet, or given up */
+	VCPU_IDLE,
+	VCPU_BUSY,   /* somebody's: who made it so may touch what follows */
+};
+
+/* What one thread writes at each run keeps clear of the cache lines of its neighbours on the heap. */
 struct vcpu {
 	struct machine *machine;
 	unsigned index;
-	int fd;
+	int fd;                      /* -1: not made */
 	struct kvm_run *run;
 	size_t run_size;
-	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
 	const uint64_t *interrupt_stack_end; /* host's view */
 
-	/* Who used it: under the machine's lock. */
-	uint64_t thread;             /* machine.c names them; 0: nobody */
-	bool busy;
+	/* Who used it: lending.c. */
+	_Atomic uint32_t state;      /* enum vcpu_state */
+	_Atomic int thread_id;       /* of the kernel's; others read it to see whether the thread lives */
+	_Atomic uint64_t thread;     /* lending.c names them; 0: nobody */
+	_Atomic(struct vcpu_context *) resident; /* suspended; its x87 and vector state is here */
 	bool broken;                 /* could not be cleaned: its borrower gives it up */
-	struct vcpu_context *resident; /* suspended; its x87 and vector state is here */
 
 	struct exit_left left;       /* by the last exit */
 	struct cached_translations cached;
 
 	struct time_limit time_limit;
+
+	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
 };
 
+/* A place for vCPU `index` of the machine, where none is made yet. */
+void vcpu_init(struct vcpu *vcpu, struct machine *machine, unsigned index);
+
 /*
- * Creates vCPU `index` of the machine, under the machine's lock. Returns 0 or -errno (KVM_CREATE_VCPU,
- * mmap, KVM_SET_*); nothing is left then.
+ * Makes it. Returns 0 or -errno (KVM_CREATE_VCPU, mmap, KVM_SET_*); nothing is
+ * left then, and it can be tried again.
  */
-int vcpu_create(struct vcpu *vcpu, struct machine *machine, unsigned index);
-void vcpu_destroy(struct vcpu *vcpu);
+int vcpu_create(struct vcpu *vcpu);
+void vcpu_destroy(struct vcpu *vcpu); /* leaves the place; one that is not made is allowed */
 
 /*
  * Binds the vCPU to the calling thread, `thread`: blocks the machine's time
@@ -105,8 +120,8 @@ int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,
 int vcpu_pass_out(struct vcpu *vcpu, struct vcpu_context *context, unsigned length,
                   uint64_t *kvm_runs);
 
-/* Saves the state of `resident` with itself, so that another may run. Returns 0 or -errno. */
-int vcpu_evict(struct vcpu *vcpu);
+/* Saves the state that is here in context->saved_state, so that another may run. Returns 0 or -errno. */
+int vcpu_save(struct vcpu *vcpu, struct vcpu_context *context);
 
 /* The x87 and vector state that the last run left, in the standard XSAVE format. */
 int vcpu_read_state(struct vcpu *vcpu, struct kvm_xsave *state);

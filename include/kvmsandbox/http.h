@@ -63,8 +63,8 @@ struct kvmsb_http_response {
  *  -E2BIG    url and argument do not fit a half of the stack; a method longer
  *            than 31 bytes, a field than 64 KiB, all fields than 1 MiB; an
  *            unknown tail
- *  -EROFS, -ESRCH, -EBUSY, -ECHILD, -ENOMEM, -EMFILE, -ETIMEDOUT, -ECANCELED: as
- *  kvmsb_vmcall()
+ *  -EROFS, -ESRCH, -EBUSY, -ECHILD, -ENOMEM, -EMFILE, -ETIMEDOUT, -EUSERS, -ECANCELED:
+ *  as kvmsb_vmcall()
  */
 KVMSB_EXPORT int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *request,
                                struct kvmsb_http_response *response, struct kvmsb_result *result);

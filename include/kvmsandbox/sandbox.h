@@ -122,6 +122,8 @@ struct kvmsb_options {
 	 * such a request takes no page fault. Costs their memory in each fork. 0: 256; at most
 	 * 4096; KVMSB_NO_LEARNING: none. */
 	uint32_t learned_pages_limit;
+
+	uint32_t vcpu_queue_limit; /* calls that may wait for a virtual processor at once; 0: 1024 */
 };
 #define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)
@@ -156,7 +158,8 @@ KVMSB_EXPORT int kvmsb_create(struct kvmsb **sandbox, const struct kvmsb_options
  *
  * Returns 0 with result filled, or -EINVAL (already run), -EBUSY, -ECHILD,
  * -ENOMEM, -EMFILE, -ETIMEDOUT (all virtual processors were busy for all of
- * the time limit; nothing was run), -ECANCELED (destroyed by its own
+ * the time limit; nothing was run), -EUSERS (options.vcpu_queue_limit calls
+ * wait for one already; nothing was run), -ECANCELED (destroyed by its own
  * callback), -EAGAIN (no timer left: RLIMIT_SIGPENDING), or another error of
  * KVM_RUN (-EFAULT, -EIO). State: new.
  */
@@ -226,6 +229,7 @@ struct kvmsb_call {
  *  -ESRCH    it is over: reset it
  *  -ETIMEDOUT   all virtual processors were busy for all of the time limit;
  *            nothing was run
+ *  -EUSERS   options.vcpu_queue_limit calls wait for one already; nothing was run
  *  -ECANCELED   destroyed by its own callback
  *  -EBUSY, -ECHILD, -ENOMEM, -EMFILE, -EAGAIN, an error of KVM_RUN: as kvmsb_run()
  *

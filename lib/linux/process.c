@@ -68,8 +68,20 @@ int process_fork(struct process *process, const struct process *master, struct s
 
 void process_reset(struct process *process, const struct process *master)
 {
-	release(process);
-	share(process, master);
+	/* What is still shared needs no count, which the forks of all threads would write. */
+	if (process->mm != master->mm) {
+		mm_release(process->mm);
+		process->mm = mm_share(master->mm);
+	}
+	if (process->files != master->files) {
+		files_release(process->files);
+		process->files = files_share(master->files);
+	}
+	if (process->signals != master->signals) {
+		signals_release(process->signals);
+		process->signals = signals_share(master->signals);
+	}
+	process->attributes = master->attributes;
 	process->end = PROCESS_RUNS;
 	process->exit_status = 0;
 	process->exit_signal = 0;
