@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A guest that goes to its limits, and takes from under itself what its host
- * relies on: for limits_test.c and robustness_test.c.
+ * relies on: for limits_test.c, robustness_test.c, lending_test.c and
+ * deadline_test.c.
  */
 #define _GNU_SOURCE
 #include "api.h"
@@ -19,6 +20,7 @@
 #define REGION (2ul << 20)
 #define API_REGISTER_FUNC 0x10000
 #define API_ON_GET 1
+#define API_IS_DEBUG 0x7fdeb
 
 EXPORTED volatile uint64_t marked[PAGE / 8] __attribute__((aligned(4096))) = {5};
 EXPORTED volatile char area_a[AREA_PAGES * PAGE] __attribute__((aligned(4096)));
@@ -30,6 +32,11 @@ static long regions;
 EXPORTED long one(void)
 {
 	return 1;
+}
+
+EXPORTED long nothing(void)
+{
+	return 0;
 }
 
 EXPORTED void spin(void)
@@ -45,9 +52,59 @@ EXPORTED void call_always(void)
 		api_call(SYS_getppid, 0, 0, 0, 0);
 }
 
+/* Hypercalls, exceptions that the host mends, its functions: for ever. */
+EXPORTED void ask_always(void)
+{
+	for (;;)
+		api_call(API_IS_DEBUG, 0, 0, 0, 0);
+}
+
+EXPORTED void fault_always(void)
+{
+	for (;;) {
+		area_a[0] = 1;
+		madvise((void *)(uintptr_t)area_a, PAGE, MADV_DONTNEED);
+	}
+}
+
+EXPORTED void say_always(void)
+{
+	for (;;)
+		api_call(SYS_write, 1, (long)"x", 1, 0);
+}
+
+/* What only uninterrupted computing gives. */
+EXPORTED uint64_t mix(uint64_t rounds)
+{
+	uint64_t value = 1;
+
+	for (uint64_t i = 0; i < rounds; i++)
+		value = (value ^ i) * 0x9e3779b97f4a7c15u;
+	return value;
+}
+
 EXPORTED long say(void)
 {
 	return api_call(SYS_write, 1, (long)"x", 1, 0);
+}
+
+/* The vector register that a function of the host finds is there when it is done: how often not. */
+EXPORTED long say_with_vector(uint64_t value, long times)
+{
+	const uint64_t before[2] = {value, ~value};
+	uint64_t after[2];
+	long lost = 0;
+
+	for (long i = 0; i < times; i++) {
+		register long result __asm__("rax") = SYS_write;
+
+		__asm__ volatile("movdqu %2, %%xmm9\n\tsyscall\n\tmovdqu %%xmm9, %1"
+		                 : "+a"(result), "=m"(after)
+		                 : "m"(before), "D"(1l), "S"("x"), "d"(1l)
+		                 : "rcx", "r11", "xmm9", "memory");
+		lost += memcmp(before, after, sizeof(before)) != 0;
+	}
+	return lost;
 }
 
 EXPORTED void say_and_spin(void)
