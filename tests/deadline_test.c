@@ -107,7 +107,7 @@ static void whatever_the_guest_does(void **unused)
 		options.entry = fixture_entries[i];
 		options.standard_output = (struct kvmsb_stream){.write = take_all};
 		sandbox = fixture_master(&options);
-		for (size_t j = 0; j < 12 * ARRAY_SIZE(symbols); j++) {
+		for (size_t j = 0; j < 8 * ARRAY_SIZE(symbols); j++) {
 			struct caller caller = {.fork = fixture_fork(sandbox),
 			                        .symbol = symbols[j % ARRAY_SIZE(symbols)],
 			                        .timeout_ns = step * (1 + j)};

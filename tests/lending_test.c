@@ -25,6 +25,7 @@
 
 #define LIMITS GUEST("limits-static")
 #define THREADS 16
+#define FAIR_CALLS (THREADS * 200ul)
 /* Not reached unless something is wrong. */
 #define AMPLE scaled_ms(10000)
 
@@ -43,6 +44,20 @@ static _Atomic int failures_left;
 static struct machine *held_by;
 static unsigned held_until;
 static _Atomic unsigned timers_set;
+
+/* Threads in the order in which they had a processor set up for them; for one processor. */
+static pthread_t served[64];
+static unsigned served_count;
+static bool noting;
+
+static void note_served(void)
+{
+	const pthread_t self = pthread_self();
+
+	if (served_count < ARRAY_SIZE(served) &&
+	    (served_count == 0 || !pthread_equal(served[served_count - 1], self)))
+		served[served_count++] = self;
+}
 
 static bool meets(enum victim what)
 {
@@ -68,6 +83,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (request == KVM_SET_SIGNAL_MASK && noting)
+		note_served();
 	return __real_ioctl(fd, request, argument);
 }
 
@@ -173,10 +190,13 @@ struct turns {
 	struct kvmsb *fork;
 	const char *symbol;
 	uint64_t numbers[2];
-	_Atomic bool *stop;
 	pthread_t thread;
 	unsigned long count, bad;
 };
+
+/* By all threads together: how many calls there have been, and are to be. */
+static _Atomic unsigned long turns_taken, turns_wanted;
+static pthread_barrier_t turns_begin;
 
 static void *take_turns(void *context)
 {
@@ -186,28 +206,32 @@ static void *take_turns(void *context)
 	                        .numbers = {turns->numbers[0], turns->numbers[1]},
 	                        .timeout_ns = AMPLE};
 
-	while (!*turns->stop) {
+	pthread_barrier_wait(&turns_begin);
+	while (turns_taken < turns_wanted) {
 		caller_call(&caller);
 		turns->bad += caller.failed != 0 ||
 		              caller.result.outcome != KVMSB_OUTCOME_RETURNED ||
 		              caller.result.value != 0;
 		turns->count++;
+		turns_taken++;
 	}
 	return NULL;
 }
 
-static void begin_turns(struct turns *turns, size_t count)
+static void run_turns(struct turns *turns, size_t count, void *(*run)(void *), unsigned long calls)
 {
+	turns_taken = 0;
+	turns_wanted = calls;
+	pthread_barrier_init(&turns_begin, NULL, (unsigned)count);
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(pthread_create(&turns[i].thread, NULL, take_turns, &turns[i]), 0);
-}
-
-static void end_turns(struct turns *turns, size_t count, _Atomic bool *stop, uint64_t after)
-{
-	caller_sleep(after);
-	*stop = true;
+		assert_int_equal(pthread_create(&turns[i].thread, NULL, run, &turns[i]), 0);
 	for (size_t i = 0; i < count; i++)
 		pthread_join(turns[i].thread, NULL);
+	pthread_barrier_destroy(&turns_begin);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(turns[i].bad, 0);
+		kvmsb_destroy(turns[i].fork);
+	}
 }
 
 /* Each thread has its share, however few processors there are. */
@@ -217,20 +241,15 @@ static void waiting_is_fair(void **unused)
 	for (uint32_t limit = 1; limit <= 3; limit++) {
 		struct kvmsb *master = make(limit, 0);
 		struct turns turns[THREADS];
-		_Atomic bool stop = false;
 		unsigned long sum = 0, least = ULONG_MAX, most = 0;
 
 		for (size_t i = 0; i < THREADS; i++)
-			turns[i] = (struct turns){
-				.fork = fixture_fork(master), .symbol = "nothing", .stop = &stop};
-		begin_turns(turns, THREADS);
-		end_turns(turns, THREADS, &stop, scaled_ms(500));
+			turns[i] = (struct turns){.fork = fixture_fork(master), .symbol = "nothing"};
+		run_turns(turns, THREADS, take_turns, FAIR_CALLS);
 		for (size_t i = 0; i < THREADS; i++) {
-			assert_int_equal(turns[i].bad, 0);
 			sum += turns[i].count;
 			least = min_u64(least, turns[i].count);
 			most = turns[i].count > most ? turns[i].count : most;
-			kvmsb_destroy(turns[i].fork);
 		}
 		print_message("%u processors: %lu to %lu calls of each thread\n", limit, least, most);
 		assert_true(least * THREADS * 2 >= sum);
@@ -240,6 +259,34 @@ static void waiting_is_fair(void **unused)
 		check_at_rest(master);
 		kvmsb_destroy(master);
 	}
+}
+
+static void first_come_first_served(void **unused)
+{
+	struct kvmsb *master = make(1, 0);
+	struct vcpu *vcpu = take_one(master);
+	struct caller callers[8];
+
+	(void)unused;
+	served_count = 0;
+	noting = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(callers); i++) {
+		callers[i] = (struct caller){
+			.fork = fixture_fork(master), .symbol = "one", .timeout_ns = AMPLE};
+		assert_int_equal(caller_begin(&callers[i]), 0);
+		wait_for_waiters(master, i + 1);
+	}
+	machine_vcpu_release(vcpu, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(callers); i++) {
+		caller_end(&callers[i]);
+		check_returned(&callers[i], 1);
+		kvmsb_destroy(callers[i].fork);
+	}
+	noting = false;
+	assert_int_equal(served_count, ARRAY_SIZE(callers));
+	for (size_t i = 0; i < ARRAY_SIZE(callers); i++)
+		assert_true(pthread_equal(served[i], callers[i].thread));
+	kvmsb_destroy(master);
 }
 
 /* Whoever gives one back while another waits gets it again after that one. */
@@ -446,7 +493,6 @@ static void nested_calls_share_few(void **unused)
 		struct kvmsb_options options = fixture_options(LIMITS);
 		struct turns turns[THREADS / 2];
 		struct kvmsb *inner[THREADS / 2] = {NULL};
-		_Atomic bool stop = false;
 		struct kvmsb *master;
 
 		options.vcpu_limit = limit;
@@ -457,17 +503,11 @@ static void nested_calls_share_few(void **unused)
 			inner[i] = i % 2 == 0 ? fixture_fork(master) : NULL;
 			turns[i] = (struct turns){.fork = fixture_fork(master),
 			                          .symbol = "say_with_vector",
-			                          .numbers = {i + 1, (uintptr_t)inner[i]},
-			                          .stop = &stop};
-			assert_int_equal(pthread_create(&turns[i].thread, NULL, take_nested_turns,
-			                                &turns[i]),
-			                 0);
+			                          .numbers = {i + 1, (uintptr_t)inner[i]}};
 		}
-		end_turns(turns, ARRAY_SIZE(turns), &stop, scaled_ms(400));
+		run_turns(turns, ARRAY_SIZE(turns), take_nested_turns, 400);
 		for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
-			assert_int_equal(turns[i].bad, 0);
 			assert_true(turns[i].count > 0);
-			kvmsb_destroy(turns[i].fork);
 			kvmsb_destroy(inner[i]);
 		}
 		assert_int_equal(inner_bad, 0);
@@ -482,18 +522,11 @@ static void a_thread_keeps_its_processor(void **unused)
 {
 	struct kvmsb *master = make(4, 0);
 	struct turns turns[3];
-	_Atomic bool stop = false;
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
-		turns[i] = (struct turns){
-			.fork = fixture_fork(master), .symbol = "nothing", .stop = &stop};
-	begin_turns(turns, ARRAY_SIZE(turns));
-	end_turns(turns, ARRAY_SIZE(turns), &stop, scaled_ms(200));
-	for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
-		assert_int_equal(turns[i].bad, 0);
-		kvmsb_destroy(turns[i].fork);
-	}
+		turns[i] = (struct turns){.fork = fixture_fork(master), .symbol = "nothing"};
+	run_turns(turns, ARRAY_SIZE(turns), take_turns, 1000);
 	assert_int_equal(fixture_statistics(master).machine_migrations, 0);
 	assert_int_equal(fixture_statistics(master).machine_vcpus, 4);
 	assert_int_equal(master->machine->statistics.vcpu_waits, 0);
@@ -743,6 +776,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LIMITED(waiting_is_fair),
+		LIMITED(first_come_first_served),
 		LIMITED(nobody_overtakes),
 		LIMITED(too_many_wait),
 		LIMITED(a_call_that_has_begun_comes_first),
