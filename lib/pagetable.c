@@ -340,6 +340,8 @@ static void fill_fresh(const struct pagetable *pt, const struct path *path, unsi
 		memcpy(entries, pt->ops->entries(pt->context, step->table), PAGE_SIZE);
 	else if (level < PAGETABLE_ROOT_LEVEL && (step[1].entry & PTE_LARGE))
 		split_leaf(step[1].entry, entries);
+	else
+		memset(entries, 0, PAGE_SIZE);
 	if (level > path->bottom)
 		*entry_at(pt, step->fresh, path->address, level) = step[-1].fresh.value | LINK_OWNED;
 }
@@ -452,13 +454,12 @@ void pagetable_set_dirty(struct pagetable *pt, gva_t address, bool dirty)
 
 /* Life */
 
-int pagetable_create(struct pagetable *pt, const struct pagetable_ops *ops, void *context)
+/* With a root that the caller fills. */
+static int create(struct pagetable *pt, const struct pagetable_ops *ops, void *context)
 {
 	int result;
 
 	*pt = (struct pagetable){0};
-	if (!ops || !ops->allocate || !ops->release || !ops->entries || !ops->leaf_allowed)
-		return -EINVAL;
 	result = ops->allocate(context, &pt->root);
 	if (result) {
 		*pt = (struct pagetable){0};
@@ -466,6 +467,20 @@ int pagetable_create(struct pagetable *pt, const struct pagetable_ops *ops, void
 	}
 	pt->ops = ops;
 	pt->context = context;
+	return 0;
+}
+
+int pagetable_create(struct pagetable *pt, const struct pagetable_ops *ops, void *context)
+{
+	int result;
+
+	*pt = (struct pagetable){0};
+	if (!ops || !ops->allocate || !ops->release || !ops->entries || !ops->leaf_allowed)
+		return -EINVAL;
+	result = create(pt, ops, context);
+	if (result)
+		return result;
+	memset(ops->entries(context, pt->root), 0, PAGE_SIZE);
 	return 0;
 }
 
@@ -883,7 +898,7 @@ int pagetable_share(const struct pagetable *master, struct pagetable *child, voi
 	*child = (struct pagetable){0};
 	if (!master->frozen)
 		return -EINVAL;
-	result = pagetable_create(child, master->ops, context);
+	result = create(child, master->ops, context);
 	if (result)
 		return result;
 	memcpy(child->ops->entries(context, child->root),

@@ -93,8 +93,8 @@ struct mapping {
 
 struct pagetable_ops {
 	/*
-	 * A zeroed 4 KiB frame that no processor has cached as a table, or -errno
-	 * (-ENOMEM). Frames lie below 2^52.
+	 * A 4 KiB frame that no processor has cached as a table, contents as they
+	 * are, or -errno (-ENOMEM). Frames lie below 2^52.
 	 */
 	int (*allocate)(void *context, gpa_t *table);
 	/*

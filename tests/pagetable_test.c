@@ -114,7 +114,8 @@ static int allocate(void *context, gpa_t *table)
 		;
 	CHECK(i < POOL_FRAMES);
 	machine->state[i] = FRAME_USED;
-	memset(machine->real[i], 0, PAGE);
+	/* What it was before must show nowhere: present, writable and the user's. */
+	memset(machine->real[i], 0xff, PAGE);
 	machine->used++;
 	client->held++;
 	*table = frame_address(i);
