@@ -56,7 +56,7 @@ static int open_failed(int code, struct kvmsb_error *error)
 			 "or enable virtualisation in the firmware or the cloud's machine type";
 	else if (code == -EACCES || code == -EPERM)
 		advice = "the user needs read and write permission: join the group that owns it "
-		         "(kvm)";
+			 "(kvm)";
 	else if (code == -EMFILE || code == -ENFILE)
 		advice = "too many open files";
 	return error_set(error, code, "cannot open /dev/kvm: %s; %s", strerror(-code), advice);
@@ -142,6 +142,11 @@ int kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *ho
 	};
 
 	return call(vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int kvm_shadow_pages(int vm, uint64_t pages)
+{
+	return call_number(vm, KVM_SET_NR_MMU_PAGES, pages);
 }
 
 int kvm_supported_cpuid(int kvm, struct kvm_cpuid2 **cpuid)

@@ -25,6 +25,9 @@ int kvm_vm_create(int kvm, struct kvmsb_error *error);
 /* size 0 deletes the slot. host is page aligned. */
 int kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host);
 
+/* How many shadow pages KVM may keep of the VM's page tables, instead of its own default. */
+int kvm_shadow_pages(int vm, uint64_t pages);
+
 /* What CPUID may show, in memory that the caller frees. */
 int kvm_supported_cpuid(int kvm, struct kvm_cpuid2 **cpuid);
 

@@ -166,7 +166,8 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 	result = make_alive_page(machine);
 	if (result == 0)
 		result = memory_init(&machine->memory, machine->vm, limits->data_bytes,
-		                     limits->table_bytes, machine->host->features.physical_bits);
+		                     limits->table_bytes, machine->host->features.physical_bits,
+		                     machine->host->shadow_paging);
 	if (result < 0)
 		return error_set(error, result, "guest memory of %llu MiB: %s",
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
@@ -214,6 +215,21 @@ struct machine *machine_reference(struct machine *machine)
 {
 	machine->references++;
 	return machine;
+}
+
+/* struct kvm with its hash of page tables (32 KiB), its files, the MSR filter. */
+#define VM_BYTES (UINT64_C(128) << 10)
+/* struct kvm_vcpu, FPU state, control structures of the processor, the pages of kvm_run. */
+#define VCPU_BYTES (UINT64_C(64) << 10)
+/* Pages that each vCPU holds ready for page tables; as many again for shadows of tables. */
+#define VCPU_READY_BYTES (40 * PAGE_SIZE)
+
+uint64_t machine_kernel_bytes(const struct machine *machine)
+{
+	uint64_t ready = machine->host->shadow_paging ? 2 * VCPU_READY_BYTES : VCPU_READY_BYTES;
+
+	return VM_BYTES + memory_kernel_bytes(&machine->memory) +
+	       machine->vcpu_count * (VCPU_BYTES + ready);
 }
 
 void machine_release(struct machine *machine)

@@ -104,6 +104,12 @@ int machine_create(struct machine **machine, const struct machine_limits *limits
 struct machine *machine_reference(struct machine *machine);
 void machine_release(struct machine *machine); /* NULL is allowed */
 
+/*
+ * What the machine has allocated in the kernel, at most, in bytes: KVM's objects,
+ * its slots and page tables (memory.h), and its vCPUs. Not what is in VmRSS.
+ */
+uint64_t machine_kernel_bytes(const struct machine *machine);
+
 /* Whether the calling process is the one that created it, and no fork(2) of that one. */
 static inline bool machine_is_ours(const struct machine *machine)
 {

@@ -19,80 +19,58 @@
 
 #define FIRST_DATA_GROWTH (UINT64_C(16) << 20)
 #define FIRST_TABLE_GROWTH (UINT64_C(2) << 20)
-#define LARGEST_GROWTH (UINT64_C(256) << 20)
 
-static void *reserve(uint64_t bytes)
+/*
+ * Shadow pages that KVM may keep: of the pages in slots the share that it takes
+ * by default, and at least so many. A fork that runs has four of its own, and is
+ * called in 28 us as long as KVM keeps them, in 60 when they are made anew (PVM).
+ * The least serves a hundred forks in turn. It costs up to 3.6 MiB of the
+ * kernel's memory, which is what a thousand idle forks have left of their 24 KiB
+ * each; more forks bring more slots.
+ */
+#define SHADOW_SHARE 50u
+#define SHADOW_LEAST 448u
+
+/* Bytes that a reservation populates at a time: others may grow the windows in between. */
+#define RESERVE_STEP LARGE_PAGE
+
+static int init_windows(struct memory *memory, uint64_t data_bytes, uint64_t tables_base,
+                        uint64_t tables_bytes)
 {
-	void *address = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	                     -1, 0);
+	struct memory_window *data = &memory->data, *tables = &memory->tables;
+	int result = window_init(data, DATA_BASE, data_bytes, FIRST_DATA_GROWTH, false);
 
-	return address == MAP_FAILED ? NULL : address;
+	if (result == 0)
+		result = window_init(tables, tables_base, tables_bytes, FIRST_TABLE_GROWTH, true);
+	if (result < 0)
+		return result;
+	memory->frames = window_add_array(data, sizeof(*memory->frames));
+	memory->table_epochs = window_add_array(tables, sizeof(*memory->table_epochs));
+	memory->quarantine = window_add_array(tables, sizeof(*memory->quarantine));
+	return memory->frames == NULL || memory->table_epochs == NULL || memory->quarantine == NULL
+	               ? -ENOMEM
+	               : 0;
 }
 
-static int commit(void *start, uint64_t from, uint64_t to)
+static int init_locks(struct memory *memory)
 {
-	uint64_t first = align_down(from, PAGE_SIZE);
-	uint64_t end;
-
-	if (!checked_align_up(to, PAGE_SIZE, &end))
+	if (pthread_mutex_init(&memory->lock, NULL) != 0)
 		return -ENOMEM;
-	if (first == end)
+	if (pthread_mutex_init(&memory->growth_lock, NULL) == 0)
 		return 0;
-	return mprotect((uint8_t *)start + first, end - first, PROT_READ | PROT_WRITE) < 0 ? -errno
-	                                                                                   : 0;
-}
-
-static void unreserve(void *address, uint64_t bytes)
-{
-	if (address != NULL)
-		munmap(address, bytes);
-}
-
-static uint64_t frame_count(const struct memory_window *window)
-{
-	return window->reserved >> PAGE_SHIFT;
-}
-
-/* The reservation begins at a 2 MiB boundary, so that huge pages can back it. */
-static int window_init(struct memory_window *window, uint64_t base, uint64_t bytes, uint64_t growth)
-{
-	uint8_t *raw = reserve(bytes + LARGE_PAGE);
-	uint64_t skip;
-
-	if (raw == NULL)
-		return -ENOMEM;
-	skip = -(uint64_t)(uintptr_t)raw & (LARGE_PAGE - 1);
-	unreserve(skip != 0 ? raw : NULL, skip);
-	munmap(raw + skip + bytes, LARGE_PAGE - skip);
-	window->host = raw + skip;
-	window->base = base;
-	window->reserved = bytes;
-	window->growth = growth;
-	window->free = reserve(frame_count(window) * sizeof(uint32_t));
-	if (window->free == NULL)
-		return -ENOMEM;
-	if (madvise(window->host, bytes, MADV_DONTFORK) < 0 ||
-	    madvise(window->host, bytes, MADV_DONTDUMP) < 0)
-		return -errno;
-	return 0;
-}
-
-static void window_destroy(struct memory_window *window, bool in_parent)
-{
-	/* In a child the reservation is not there; something else may be in its place. */
-	if (in_parent)
-		unreserve(window->host, window->reserved);
-	unreserve(window->free, frame_count(window) * sizeof(uint32_t));
+	pthread_mutex_destroy(&memory->lock);
+	return -ENOMEM;
 }
 
 int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tables_bytes,
-                unsigned physical_bits)
+                unsigned physical_bits, bool shadow)
 {
-	uint64_t tables_base, end, data_frames, table_frames;
+	uint64_t tables_base, end;
 	int result;
 
 	memset(memory, 0, sizeof(*memory));
 	memory->vm = vm;
+	memory->shadow = shadow;
 	memory->next_slot = MEMORY_FIRST_SLOT;
 	if (!checked_align_up(data_bytes, LARGE_PAGE, &data_bytes) ||
 	    !checked_align_up(tables_bytes, LARGE_PAGE, &tables_bytes) ||
@@ -100,131 +78,185 @@ int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tab
 	    !checked_add(tables_base, tables_bytes, &end) || physical_bits > 52 ||
 	    end > UINT64_C(1) << physical_bits)
 		return -EINVAL;
-	if (pthread_mutex_init(&memory->lock, NULL) != 0)
-		return -ENOMEM;
-	memory->initialised = true;
-	result = window_init(&memory->data, DATA_BASE, data_bytes, FIRST_DATA_GROWTH);
-	if (result == 0)
-		result = window_init(&memory->tables, tables_base, tables_bytes, FIRST_TABLE_GROWTH);
+	result = init_locks(memory);
 	if (result < 0)
-		goto destroy;
-	data_frames = frame_count(&memory->data);
-	table_frames = frame_count(&memory->tables);
-	memory->frames = reserve(data_frames * sizeof(*memory->frames));
-	memory->table_epochs = reserve(table_frames * sizeof(*memory->table_epochs));
-	memory->quarantine = reserve(table_frames * sizeof(*memory->quarantine));
-	result = -ENOMEM;
-	if (memory->frames == NULL || memory->table_epochs == NULL || memory->quarantine == NULL)
-		goto destroy;
-	return 0;
-
-destroy:
-	memory_destroy(memory, true);
+		return result;
+	memory->initialised = true;
+	result = init_windows(memory, data_bytes, tables_base, tables_bytes);
+	if (result < 0)
+		memory_destroy(memory, true);
 	return result;
 }
 
 void memory_destroy(struct memory *memory, bool in_parent)
 {
-	uint64_t data_frames = frame_count(&memory->data);
-	uint64_t table_frames = frame_count(&memory->tables);
-
 	if (!memory->initialised)
 		return;
-	unreserve(memory->frames, data_frames * sizeof(*memory->frames));
-	unreserve(memory->table_epochs, table_frames * sizeof(*memory->table_epochs));
-	unreserve(memory->quarantine, table_frames * sizeof(*memory->quarantine));
 	window_destroy(&memory->data, in_parent);
 	window_destroy(&memory->tables, in_parent);
-	if (in_parent)
+	if (in_parent) {
 		pthread_mutex_destroy(&memory->lock);
+		pthread_mutex_destroy(&memory->growth_lock);
+	}
 	memset(memory, 0, sizeof(*memory));
 }
 
-static int commit_side_arrays(struct memory *memory, struct memory_window *window, uint64_t committed)
-{
-	uint64_t frames = committed >> PAGE_SHIFT;
-	int result = commit(window->free, 0, frames * sizeof(uint32_t));
+/* Growth. */
 
-	if (result < 0)
-		return result;
-	if (window == &memory->data)
-		return commit(memory->frames, 0, frames * sizeof(*memory->frames));
-	result = commit(memory->table_epochs, 0, frames * sizeof(*memory->table_epochs));
-	return result < 0 ? result
-	                  : commit(memory->quarantine, 0, frames * sizeof(*memory->quarantine));
+static uint64_t committed_bytes(const struct memory *memory)
+{
+	return memory->data.committed + memory->tables.committed;
 }
 
-/* One more slot. Pages come from the host as they are touched. */
-static int window_grow(struct memory *memory, struct memory_window *window)
+/* KVM no longer follows the slots itself once it was told a number. */
+static void allow_shadow_pages(struct memory *memory)
 {
-	uint64_t bytes = min_u64(window->growth, window->reserved - window->committed);
-	uint64_t committed = window->committed + bytes;
-	int result;
+	uint64_t pages = (committed_bytes(memory) >> PAGE_SHIFT) / SHADOW_SHARE;
 
-	if (bytes == 0)
-		return -ENOMEM;
-	result = commit_side_arrays(memory, window, committed);
-	if (result == 0)
-		result = commit(window->host, window->committed, committed);
-	if (result == 0)
-		result = kvm_memory_slot(memory->vm, memory->next_slot,
-		                         window->base + window->committed, bytes,
-		                         window->host + window->committed);
-	if (result < 0)
-		return result;
-	memory->next_slot++;
-	window->committed = committed;
-	window->growth = min_u64(window->growth * 2, LARGEST_GROWTH);
-	return 0;
+	pages = max_u64(pages, SHADOW_LEAST);
+	if (!memory->shadow || pages <= memory->shadow_pages)
+		return;
+	/* What KVM refuses it does with fewer. */
+	if (kvm_shadow_pages(memory->vm, pages) == 0)
+		memory->shadow_pages = pages;
 }
 
-static int window_take(struct memory *memory, struct memory_window *window, uint32_t *number)
+/* Under growth_lock: more than is populated is wanted. */
+static int extend(struct memory *memory, struct memory_window *window, uint64_t bytes)
+{
+	if (window->populated == window->committed) {
+		int result = window_grow(window, memory->vm, memory->next_slot);
+
+		if (result < 0)
+			return result;
+		memory->next_slot++;
+		allow_shadow_pages(memory);
+	}
+	return window_populate(window, bytes);
+}
+
+static uint64_t available(struct memory *memory, const struct memory_window *window)
+{
+	uint64_t frames;
+
+	pthread_mutex_lock(&memory->lock);
+	frames = window_available(window);
+	pthread_mutex_unlock(&memory->lock);
+	return frames;
+}
+
+/* A frame was wanted, and none was there. */
+static int extend_for_one(struct memory *memory, struct memory_window *window)
 {
 	int result = 0;
 
-	if (window->free_count > 0) {
-		*number = window->free[--window->free_count];
-		return 0;
+	pthread_mutex_lock(&memory->growth_lock);
+	/* Whoever held the lock may have left enough. */
+	if (available(memory, window) == 0)
+		result = extend(memory, window, window_step(window));
+	pthread_mutex_unlock(&memory->growth_lock);
+	return result;
+}
+
+static bool try_take(struct memory *memory, struct memory_window *window, uint32_t *number)
+{
+	bool taken;
+
+	pthread_mutex_lock(&memory->lock);
+	taken = window_take(window, number);
+	pthread_mutex_unlock(&memory->lock);
+	return taken;
+}
+
+static int take(struct memory *memory, struct memory_window *window, uint32_t *number)
+{
+	int result = 0;
+
+	while (result == 0 && !try_take(memory, window, number))
+		result = extend_for_one(memory, window);
+	return result;
+}
+
+/* Populates up to `target` bytes of the window, letting others in between the steps. */
+static int extend_to(struct memory *memory, struct memory_window *window, uint64_t target)
+{
+	int result = 0;
+
+	while (result == 0 && window->populated < target) {
+		pthread_mutex_lock(&memory->growth_lock);
+		if (window->populated < target)
+			result = extend(memory, window,
+			                min_u64(target - window->populated, RESERVE_STEP));
+		pthread_mutex_unlock(&memory->growth_lock);
 	}
-	if (window->used == window->committed)
-		result = window_grow(memory, window);
-	if (result < 0)
-		return result;
-	*number = (uint32_t)(window->used >> PAGE_SHIFT);
-	window->used += PAGE_SIZE;
-	return 0;
+	return result;
 }
 
-static gpa_t frame_address(const struct memory_window *window, uint32_t number)
+static int reserve_fresh(struct memory *memory, struct memory_window *window, uint64_t frames)
 {
-	return gpa(window->base + ((uint64_t)number << PAGE_SHIFT));
+	uint64_t ready = available(memory, window);
+	uint64_t target = window->populated;
+
+	if (frames <= ready)
+		return 0;
+	frames -= ready;
+	if (frames > (window->reserved - target) >> PAGE_SHIFT)
+		return -ENOMEM;
+	return extend_to(memory, window, target + (frames << PAGE_SHIFT));
 }
 
-static uint32_t frame_number(const struct memory_window *window, gpa_t frame)
+/* Under the lock: free frames in a row, those that are taken after `skip` others. */
+static uint32_t free_run(const struct memory_window *window, uint64_t skip, uint64_t most,
+                         uint32_t *first)
 {
-	return (uint32_t)((frame.value - window->base) >> PAGE_SHIFT);
+	const uint32_t *top = window->free + window->free_count - skip;
+	uint64_t count = 0;
+
+	if (skip >= window->free_count)
+		return 0;
+	most = min_u64(most, window->free_count - skip);
+	*first = top[-1];
+	while (count < most && top[-1 - (int64_t)count] == *first + count)
+		count++;
+	return (uint32_t)count;
 }
 
-static void *window_host(const struct memory_window *window, gpa_t frame)
+/* Those that came back have no host page. That another thread takes one just now does no harm. */
+static int reserve_returned(struct memory *memory, struct memory_window *window, uint64_t frames)
 {
-	uint64_t offset = frame.value - window->base;
+	uint32_t first = 0, count = 1;
+	int result = 0;
 
-	return range_within(offset, PAGE_SIZE, window->committed) ? window->host + offset : NULL;
+	for (uint64_t done = 0; result == 0 && count > 0 && done < frames; done += count) {
+		pthread_mutex_lock(&memory->lock);
+		count = free_run(window, done, frames - done, &first);
+		pthread_mutex_unlock(&memory->lock);
+		if (count > 0)
+			result = window_repopulate(window, first, count);
+	}
+	return result;
 }
+
+int memory_reserve(struct memory *memory, uint64_t frames, uint64_t tables)
+{
+	int result = reserve_fresh(memory, &memory->tables, tables);
+
+	if (result == 0)
+		result = reserve_fresh(memory, &memory->data, frames);
+	return result == 0 ? reserve_returned(memory, &memory->data, frames) : result;
+}
+
+/* Frames. */
 
 int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame)
 {
 	uint32_t number = 0;
-	int result;
+	int result = take(memory, &memory->data, &number);
 
-	pthread_mutex_lock(&memory->lock);
-	result = window_take(memory, &memory->data, &number);
-	if (result == 0)
-		memory->frames_in_use++;
-	pthread_mutex_unlock(&memory->lock);
 	if (result < 0)
 		return result;
-	*frame = frame_address(&memory->data, number);
+	memory->frames_in_use++;
+	*frame = window_frame(&memory->data, number);
 	memory->frames[number] = (struct frame){
 		.owner = owner, .previous = FRAME_NONE, .next = FRAME_NONE};
 	return 0;
@@ -246,20 +278,20 @@ bool memory_frames_discard(struct memory *memory, gpa_t first, uint64_t count)
 void memory_frames_release(struct memory *memory, gpa_t first, uint64_t count)
 {
 	struct memory_window *window = &memory->data;
-	uint32_t number = frame_number(window, first);
+	uint32_t number = window_number(window, first);
 
 	pthread_mutex_lock(&memory->lock);
 	memory->frames_in_use -= count;
 	for (uint64_t i = count; i-- > 0;) {
 		memory->frames[number + i].owner = 0;
-		window->free[window->free_count++] = (uint32_t)(number + i);
+		window_give(window, (uint32_t)(number + i));
 	}
 	pthread_mutex_unlock(&memory->lock);
 }
 
 void memory_frames_lose(struct memory *memory, gpa_t first, uint64_t count)
 {
-	uint32_t number = frame_number(&memory->data, first);
+	uint32_t number = window_number(&memory->data, first);
 
 	memory->frames_in_use -= count;
 	for (uint64_t i = 0; i < count; i++)
@@ -269,27 +301,20 @@ void memory_frames_lose(struct memory *memory, gpa_t first, uint64_t count)
 int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table)
 {
 	uint32_t number = 0;
-	int result;
+	int result = take(memory, &memory->tables, &number);
 
-	pthread_mutex_lock(&memory->lock);
-	result = window_take(memory, &memory->tables, &number);
-	if (result == 0)
-		memory->tables_in_use++;
-	pthread_mutex_unlock(&memory->lock);
 	if (result < 0)
 		return result;
-	*table = frame_address(&memory->tables, number);
-	memset(window_host(&memory->tables, *table), 0, PAGE_SIZE);
+	memory->tables_in_use++;
+	*table = window_frame(&memory->tables, number);
 	memory->table_epochs[number] = epoch;
 	return 0;
 }
 
 void memory_table_free(struct memory *memory, gpa_t table)
 {
-	struct memory_window *window = &memory->tables;
-
 	pthread_mutex_lock(&memory->lock);
-	window->free[window->free_count++] = frame_number(window, table);
+	window_give(&memory->tables, window_number(&memory->tables, table));
 	memory->tables_in_use--;
 	pthread_mutex_unlock(&memory->lock);
 }
@@ -297,13 +322,13 @@ void memory_table_free(struct memory *memory, gpa_t table)
 void memory_table_quarantine(struct memory *memory, gpa_t table)
 {
 	pthread_mutex_lock(&memory->lock);
-	memory->quarantine[memory->quarantine_count++] = frame_number(&memory->tables, table);
+	memory->quarantine[memory->quarantine_count++] = window_number(&memory->tables, table);
 	pthread_mutex_unlock(&memory->lock);
 }
 
 uint64_t memory_table_epoch(const struct memory *memory, gpa_t table)
 {
-	return memory->table_epochs[frame_number(&memory->tables, table)];
+	return memory->table_epochs[window_number(&memory->tables, table)];
 }
 
 uint32_t memory_quarantined(const struct memory *memory)
@@ -317,7 +342,7 @@ void memory_quarantine_release(struct memory *memory, uint32_t count)
 
 	pthread_mutex_lock(&memory->lock);
 	for (uint32_t i = 0; i < count; i++)
-		window->free[window->free_count++] = memory->quarantine[i];
+		window_give(window, memory->quarantine[i]);
 	memory->quarantine_count -= count;
 	memory->tables_in_use -= count;
 	memmove(memory->quarantine, memory->quarantine + count,
@@ -333,4 +358,34 @@ void *memory_data(const struct memory *memory, gpa_t frame)
 uint64_t *memory_table(const struct memory *memory, gpa_t table)
 {
 	return window_host(&memory->tables, table);
+}
+
+/*
+ * For each page in a slot a head of its reverse map and a count of write
+ * tracking (8 + 2), for each 2 MiB of it the same for large pages (8 + 4): under
+ * nested paging newer kernels (5.13, 5.15) do without most of it.
+ */
+#define SLOT_BYTES_A_PAGE 11u
+/* A page table, the addresses it was made from, and its header. */
+#define SHADOW_PAGE_BYTES (2 * PAGE_SIZE + 256)
+/* Nested paging: one table for each 2 MiB that were used, and its header; those above are few. */
+#define NESTED_TABLE_BYTES (PAGE_SIZE + 256)
+#define NESTED_TABLES_ABOVE 8u
+
+static uint64_t nested_tables(const struct memory_window *window)
+{
+	return window->populated / LARGE_PAGE + 1;
+}
+
+uint64_t memory_kernel_bytes(const struct memory *memory)
+{
+	uint64_t pages = committed_bytes(memory) >> PAGE_SHIFT;
+	uint64_t slots = pages * SLOT_BYTES_A_PAGE;
+
+	if (memory->shadow)
+		return slots +
+		       max_u64(memory->shadow_pages, pages / SHADOW_SHARE) * SHADOW_PAGE_BYTES;
+	return slots +
+	       (nested_tables(&memory->data) + nested_tables(&memory->tables) + NESTED_TABLES_ABOVE) *
+	               NESTED_TABLE_BYTES;
 }

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest-physical memory of a machine: two windows of frames, one for data and
- * one for page tables, each one host reservation that grows slot by slot.
+ * Guest-physical memory of a machine: two windows of frames (window.h), one for
+ * data and one for page tables.
  *
  * Every frame has exactly one owner: a space (by its serial), the kernel
- * pages (serial 0 of the machine), or the free list. Frames are handed out
- * zeroed. When a frame may go back to the free list is not decided here: frames
- * of spaces come back by way of invalidate.h only.
+ * pages (serial 0 of the machine), the free stack, or for table frames the
+ * quarantine. There are no counts of references: what a fork shares with its
+ * master is the master's, and a master goes last. Data frames are handed out
+ * zeroed, tables are not. When a frame may go back to the free stack is not
+ * decided here: frames of spaces come back by way of invalidate.h only.
+ *
+ * Frames are taken and given back under one lock that is held for some ten
+ * instructions; pages are populated, and slots added, under another. No thread
+ * keeps frames for itself: two threads that fork and destroy as fast as they can
+ * spend no more processor time each than one alone (5 acquisitions, 20 ns each,
+ * in 2 us), and what a thread kept would be missing at the limit.
  *
  * Host pointers into frames are valid as long as the machine lives; only the
  * process that created the machine may follow them. All functions may be
@@ -17,6 +25,7 @@
 
 #include "address.h"
 #include "util.h"
+#include "window.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -46,44 +55,44 @@ struct frame {
 	uint8_t unwritten; /* samples in a row that found it as it was; saturates */
 };
 
-struct memory_window {
-	uint8_t *host;      /* start of the reservation */
-	uint64_t base;      /* its gpa */
-	uint64_t reserved;  /* bytes */
-	_Atomic uint64_t committed; /* bytes with a memory slot, from the start; only grows */
-	uint64_t used;      /* bytes handed out at least once */
-	uint32_t *free;     /* stack of free frame numbers, room for all committed ones */
-	uint32_t free_count;
-	uint64_t growth;    /* bytes of the next slot */
-};
-
 struct memory {
 	int vm;
-	pthread_mutex_t lock;
+	bool shadow;                 /* the host keeps shadow page tables */
+	pthread_mutex_t lock;        /* of both windows' use and stacks, and the quarantine */
+	pthread_mutex_t growth_lock; /* of their growth and of next_slot; takes lock inside */
 	struct memory_window data;
 	struct memory_window tables;
-	struct frame *frames;  /* of the data window; reserved, not committed */
-	uint64_t *table_epochs; /* of the tables window: see invalidate.h */
-	uint32_t *quarantine;  /* table frames that wait for a shadow drop */
+	struct frame *frames;        /* of the data window, one for each */
+	uint64_t *table_epochs;      /* of the tables window: see invalidate.h */
+	uint32_t *quarantine;        /* table frames that wait for a shadow drop */
 	_Atomic uint32_t quarantine_count;
 	uint32_t next_slot;
+	_Atomic uint64_t shadow_pages; /* that KVM may keep, as it was told; 0: its own default */
 	bool initialised;
 	_Atomic uint64_t frames_in_use, tables_in_use; /* those in quarantine included */
 };
 
 /*
  * vm: the KVM VM. data_bytes, tables_bytes: address space to reserve (rounded
- * up to 2 MiB). physical_bits: the guest's MAXPHYADDR. Returns 0, -ENOMEM, or
- * -EINVAL when the windows do not fit the guest's physical address space.
+ * up to 2 MiB). physical_bits: the guest's MAXPHYADDR. shadow: whether the host
+ * keeps shadow page tables. Returns 0, -ENOMEM, or -EINVAL when the windows do
+ * not fit the guest's physical address space.
  */
 int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tables_bytes,
-                unsigned physical_bits);
+                unsigned physical_bits, bool shadow);
 
 /* in_parent: false in a forked child, which must not touch the reservations. */
 void memory_destroy(struct memory *memory, bool in_parent);
 
 /* A zeroed data frame. Returns 0, -ENOMEM, or an error of the new memory slot. */
 int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame);
+
+/*
+ * Populates memory for so many more frames and table frames, those included that
+ * came back: allocating them takes no page fault of the host, as long as nobody
+ * else takes them. Returns 0 or -ENOMEM; what was populated stays.
+ */
+int memory_reserve(struct memory *memory, uint64_t frames, uint64_t tables);
 
 /*
  * Gives the host's pages behind frames in a row back: contents become zero, and
@@ -96,7 +105,7 @@ void memory_frames_release(struct memory *memory, gpa_t first, uint64_t count);
 /* Frames that a processor may know for ever are given up. */
 void memory_frames_lose(struct memory *memory, gpa_t first, uint64_t count);
 
-/* A zeroed table frame. epoch is kept with it: when it was made, see invalidate.h. */
+/* A table frame, contents as they are. epoch is kept with it: when it was made, see invalidate.h. */
 int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);
 /* One that no processor knows goes to the free list. */
 void memory_table_free(struct memory *memory, gpa_t table);
@@ -107,6 +116,12 @@ uint64_t memory_table_epoch(const struct memory *memory, gpa_t table);
 /* How many table frames wait; the shadow was dropped: the first `count` of them are free. */
 uint32_t memory_quarantined(const struct memory *memory);
 void memory_quarantine_release(struct memory *memory, uint32_t count);
+
+/*
+ * What KVM has allocated in the kernel for the slots and for its own page tables,
+ * at most, in bytes. An upper bound of each part: see memory.c.
+ */
+uint64_t memory_kernel_bytes(const struct memory *memory);
 
 /* Host pointer to a frame, NULL when gpa is in no committed window. */
 void *memory_data(const struct memory *memory, gpa_t frame);

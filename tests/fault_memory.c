@@ -6,12 +6,12 @@
 
 #include <errno.h>
 
-int __real_memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame);
+int __real_memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame);
 int __real_memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);
-int __wrap_memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame);
+int __wrap_memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame);
 int __wrap_memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table);
 
-int __wrap_memory_frame_allocate(struct memory *memory, uint32_t owner, gpa_t *frame)
+int __wrap_memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame)
 {
 	return fault_meets(FAULT_FRAME, "memory_frame_allocate", owner)
 	               ? -ENOMEM

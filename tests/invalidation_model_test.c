@@ -654,7 +654,9 @@ static void make_machine(struct model *model)
 	machine->alive = &model->alive;
 	machine->next_serial = 1;
 	pthread_mutex_init(&machine->lock, NULL);
-	assert_int_equal(memory_init(&machine->memory, -1, DATA_BYTES, TABLE_BYTES, 48), 0);
+	assert_int_equal(memory_init(&machine->memory, -1, DATA_BYTES, TABLE_BYTES, 48,
+	                             model->kind == SHADOW),
+	                 0);
 	assert_int_equal(memory_frame_allocate(&machine->memory, 0, &machine->zero_frame), 0);
 	/* A fork that learns takes fewer faults: half of the sequences are without. */
 	assert_int_equal(learner_init(&machine->learner, model->random % 4 == 1 ? LEARNED_PAGES : 0),
