@@ -56,7 +56,7 @@ static int open_failed(int code, struct kvmsb_error *error)
 			 "or enable virtualisation in the firmware or the cloud's machine type";
 	else if (code == -EACCES || code == -EPERM)
 		advice = "the user needs read and write permission: join the group that owns it "
-			 "(kvm)";
+		         "(kvm)";
 	else if (code == -EMFILE || code == -ENFILE)
 		advice = "too many open files";
 	return error_set(error, code, "cannot open /dev/kvm: %s; %s", strerror(-code), advice);

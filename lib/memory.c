@@ -31,9 +31,6 @@
 #define SHADOW_SHARE 50u
 #define SHADOW_LEAST 448u
 
-/* Bytes that a reservation populates at a time: others may grow the windows in between. */
-#define RESERVE_STEP LARGE_PAGE
-
 static int init_windows(struct memory *memory, uint64_t data_bytes, uint64_t tables_base,
                         uint64_t tables_bytes)
 {
@@ -177,7 +174,7 @@ static int take(struct memory *memory, struct memory_window *window, uint32_t *n
 	return result;
 }
 
-/* Populates up to `target` bytes of the window, letting others in between the steps. */
+/* Populates up to `target` bytes of the window, letting others in after every 2 MiB. */
 static int extend_to(struct memory *memory, struct memory_window *window, uint64_t target)
 {
 	int result = 0;
@@ -186,7 +183,7 @@ static int extend_to(struct memory *memory, struct memory_window *window, uint64
 		pthread_mutex_lock(&memory->growth_lock);
 		if (window->populated < target)
 			result = extend(memory, window,
-			                min_u64(target - window->populated, RESERVE_STEP));
+			                min_u64(target, window_boundary(window)) - window->populated);
 		pthread_mutex_unlock(&memory->growth_lock);
 	}
 	return result;

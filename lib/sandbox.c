@@ -228,6 +228,13 @@ int kvmsb_fork(struct kvmsb *master, struct kvmsb **out, struct kvmsb_error *err
 	return 0;
 }
 
+int kvmsb_reserve(struct kvmsb *master, size_t forks)
+{
+	if (!machine_is_ours(master->machine))
+		return -ECHILD;
+	return master->state == SANDBOX_MASTER ? space_reserve(master->machine, forks) : -EINVAL;
+}
+
 int kvmsb_reset(struct kvmsb *fork)
 {
 	int result = sandbox_check_idle(fork);

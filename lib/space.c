@@ -15,6 +15,9 @@
 #define IDLE_SPACES 1024u
 #define IDLE_FRAMES 64u
 
+/* What a fork has of tables when it is built: its root and the path to one page. */
+#define FORK_TABLES PAGETABLE_ROOT_LEVEL
+
 static struct invalidator *invalidator_of(const struct space *space)
 {
 	return &space->machine->invalidator;
@@ -360,6 +363,19 @@ bool space_reclaim(struct machine *machine)
 	    invalidate_everything(&machine->invalidator) == 0)
 		any = true;
 	return any;
+}
+
+int space_reserve(struct machine *machine, uint64_t forks)
+{
+	uint64_t tables;
+	int result;
+
+	if (!checked_mul(forks, FORK_TABLES, &tables))
+		return -ENOMEM;
+	result = memory_reserve(&machine->memory, forks, tables);
+	if (result < 0 && space_reclaim(machine))
+		result = memory_reserve(&machine->memory, forks, tables);
+	return result;
 }
 
 int space_fork(struct space **fork, struct space *master)

@@ -72,6 +72,12 @@ int space_freeze(struct space *space, const struct fork_rules *rules);
  */
 int space_fork(struct space **fork, struct space *master);
 
+/*
+ * Populates memory for so many more forks of the machine's master: what
+ * space_fork() takes and the first page that each writes. Returns 0 or -ENOMEM.
+ */
+int space_reserve(struct machine *machine, uint64_t forks);
+
 /* A fork as it was at space_fork(). Returns 0 or -ENOMEM (it is then only good for destroy or reset). */
 int space_reset(struct space *fork);
 

@@ -169,6 +169,11 @@ int window_grow(struct memory_window *window, int vm, uint32_t slot)
 
 /* Populating. */
 
+uint64_t window_boundary(const struct memory_window *window)
+{
+	return align_down(window->populated, LARGE_PAGE) + LARGE_PAGE;
+}
+
 uint64_t window_step(const struct memory_window *window)
 {
 	uint64_t populated = window->populated;
@@ -178,7 +183,7 @@ uint64_t window_step(const struct memory_window *window)
 		return LARGE_PAGE;
 	step = max_u64(min_u64(step, LARGEST_STEP), LEAST_STEP);
 	/* So that the next one can be a large page. */
-	return min_u64(step, LARGE_PAGE - (populated & (LARGE_PAGE - 1)));
+	return min_u64(step, window_boundary(window) - populated);
 }
 
 /* Large pages for those parts that are wanted whole. Without them small ones come. */

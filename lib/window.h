@@ -75,6 +75,9 @@ int window_populate(struct memory_window *window, uint64_t bytes);
 /* How many it is to be when a frame is wanted, and there is none. */
 uint64_t window_step(const struct memory_window *window);
 
+/* Where the next large page would begin. */
+uint64_t window_boundary(const struct memory_window *window);
+
 /* Populates frames in a row that were given back; their contents stay. 0 or -ENOMEM. */
 int window_repopulate(struct memory_window *window, uint32_t first, uint32_t count);
 

@@ -191,6 +191,14 @@ static bool make_fork(struct scene *scene)
 	             error.detail);
 }
 
+/* More than what is there: slots are added and populated. */
+static void reserve(struct scene *scene)
+{
+	int code = kvmsb_reserve(scene->sandbox, 1500);
+
+	judge(scene, "kvmsb_reserve", code, strerror(-code));
+}
+
 /* True when the function returned 0. Any other value is the guest's word for a failed step. */
 static bool call_of(struct scene *scene, struct kvmsb *fork, const char *symbol)
 {
@@ -324,6 +332,11 @@ static void act_freeze(struct scene *scene)
 static void act_fork(struct scene *scene)
 {
 	make_fork(scene);
+}
+
+static void act_reserve(struct scene *scene)
+{
+	reserve(scene);
 }
 
 static void act_call(struct scene *scene)
@@ -476,6 +489,7 @@ static const struct scenario scenarios[] = {
 	{"run", "fault-static", prepare_new, act_run, recover_run, 0, 0, false},
 	{"freeze", "fault-static", prepare_ready, act_freeze, recover_freeze, 0, 0, false},
 	{"fork", "fault-static", prepare_master, act_fork, recover_master, 0, 0, false},
+	{"reserve", "fault-static", prepare_master, act_reserve, recover_master, 0, 0, false},
 	{"vmcall", "fault-static", prepare_fork, act_call, recover_fork, 0, 0, false},
 	{"vmcall in a callback", "fault-static", prepare_nested, act_call, recover_nested, 0, 0,
          false},

@@ -34,6 +34,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 #define CPUS 3u
 #define FORKS 6u
 #define REGIONS 5u
@@ -211,7 +215,7 @@ static bool refuses(void)
 
 int __wrap_madvise(void *address, size_t length, int advice)
 {
-	if (advice != MADV_DONTFORK && advice != MADV_DONTDUMP && refuses())
+	if ((advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED) && refuses())
 		return -1;
 	if (advice == MADV_DONTNEED)
 		notify(address, length);

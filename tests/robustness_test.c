@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@
 /* Pages of one edit that is made known by moving tables. */
 #define MANY 512
 #define CHILD_SKIPS 2
+/* More than fit into 24 MiB. */
+#define MOST_FORKS 4000
 
 static uint64_t now(void)
 {
@@ -414,6 +417,123 @@ static void the_stack_of_calls_is_gone(void **unused)
 	struct pair pair = make();
 	struct kvmsb_result result;
 
+/* A host that has no memory left. */
+
+static bool returns_one(struct kvmsb *fork)
+{
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	return plain_call(fork, "one", 0, 0, &result) == 0 &&
+	       result.outcome == KVMSB_OUTCOME_RETURNED && result.value == 1;
+}
+
+/* Bytes of private memory that may be written: what RLIMIT_DATA limits. */
+static uint64_t data_bytes(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long kilobytes = 0;
+	char line[256];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmData: %lu", &kilobytes) == 1)
+			break;
+	if (file != NULL)
+		fclose(file);
+	return kilobytes * UINT64_C(1024);
+}
+
+static bool limit_data(uint64_t more)
+{
+	const struct rlimit limit = {.rlim_cur = data_bytes() + more, .rlim_max = RLIM_INFINITY};
+
+	return setrlimit(RLIMIT_DATA, &limit) == 0;
+}
+
+/* Forks that have each run, until there is no memory for another. Returns how many. */
+static size_t fork_until_full(struct kvmsb *master, struct kvmsb **forks, size_t most, int *code)
+{
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	size_t made = 0;
+
+	for (*code = 0; made < most; made++) {
+		*code = kvmsb_fork(master, &forks[made], NULL);
+		if (*code < 0)
+			break;
+		*code = plain_call(forks[made], "one", 0, 0, &result);
+		/* The page that it writes first may be the one that is not there. */
+		if (*code < 0 || result.outcome != KVMSB_OUTCOME_RETURNED) {
+			kvmsb_destroy(forks[made]);
+			*code = *code == 0 && result.outcome == KVMSB_OUTCOME_OUT_OF_MEMORY ? -ENOMEM
+			                                                                    : *code;
+			break;
+		}
+	}
+	return made;
+}
+
+static void destroy_some(struct kvmsb **forks, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		kvmsb_destroy(forks[i]);
+}
+
+/* 0 if all that were there go on, and half of them leave room for as many. */
+static int fill_the_host(struct kvmsb *master)
+{
+	static struct kvmsb *forks[MOST_FORKS];
+	int code;
+	size_t made = fork_until_full(master, forks, MOST_FORKS, &code), again;
+
+	if (code != -ENOMEM || made < 100 || kvmsb_reserve(master, MOST_FORKS) != -ENOMEM)
+		return 20;
+	for (size_t i = 0; i < made; i++)
+		if (!returns_one(forks[i]))
+			return 21;
+	destroy_some(forks, made / 2, made);
+	again = made / 2 + fork_until_full(master, forks + made / 2, MOST_FORKS - made / 2, &code);
+	if (code != -ENOMEM || again < made - 8)
+		return 22;
+	if (!limit_data(256 * MEBIBYTE) || kvmsb_reserve(master, MOST_FORKS) != 0)
+		return 23;
+	again += fork_until_full(master, forks + again, MOST_FORKS - again, &code);
+	if (code != 0 || again != MOST_FORKS)
+		return 24;
+	destroy_some(forks, 0, again);
+	kvmsb_destroy(master);
+	return 0;
+}
+
+static int run_out_of_memory(void)
+{
+	struct kvmsb_options options = fixture_options(LIMITS);
+	struct kvmsb *master = NULL;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	if (kvmsb_create(&master, &options, NULL) < 0 || kvmsb_run(master, &result) < 0 ||
+	    kvmsb_freeze(master) < 0)
+		return 10;
+	return limit_data(24 * MEBIBYTE) ? fill_the_host(master) : CHILD_SKIPS;
+}
+
+/* In a process of its own, whose address space for data ends. */
+static void no_memory_of_the_host_is_left(void **unused)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	(void)unused;
+	if (child == 0) {
+		alarm(60 * time_scale());
+		_exit(run_out_of_memory());
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
+		print_message("not tested: no limit can be set here\n");
+	else
+		assert_int_equal(status, 0);
+}
+
 	(void)unused;
 	assert_int_equal(fixture_value(pair.fork, "drop_stack", NO_NUMBERS), 7);
 	result = fixture_call(pair.fork, "one", NO_NUMBERS);
@@ -693,6 +813,7 @@ int main(void)
 		LIMITED(a_failed_entry_leaves_nothing),
 		LIMITED(a_broken_processor_is_replaced),
 		LIMITED(bases_in_the_upper_half),
+		LIMITED(no_memory_of_the_host_is_left),
 		LIMITED(a_result_without_a_size),
 		LIMITED(a_response_without_a_size),
 		LIMITED(destroyed_while_it_responds),

@@ -128,6 +128,11 @@ static int do_fork(struct kvmsb *sandbox)
 	return result;
 }
 
+static int do_reserve(struct kvmsb *sandbox)
+{
+	return kvmsb_reserve(sandbox, 10);
+}
+
 static int do_vmcall(struct kvmsb *sandbox)
 {
 	struct kvmsb_result result = KVMSB_RESULT_INIT;
@@ -195,6 +200,7 @@ static const struct {
 	{"run", do_run, {0, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL}},
 	{"freeze", kvmsb_freeze, {-EINVAL, 0, 0, -ESRCH, -EINVAL, -EINVAL, -EINVAL}},
 	{"fork", do_fork, {-EINVAL, -EINVAL, -EINVAL, -EINVAL, 0, -EINVAL, -EINVAL}},
+	{"reserve", do_reserve, {-EINVAL, -EINVAL, -EINVAL, -EINVAL, 0, -EINVAL, -EINVAL}},
 	{"vmcall", do_vmcall, {-EINVAL, 0, -ESRCH, -ESRCH, -EROFS, 0, -ESRCH}},
 	{"request", do_request, {-EINVAL, -EOPNOTSUPP, -ESRCH, -ESRCH, -EROFS, -EOPNOTSUPP, -ESRCH}},
 	{"reset", kvmsb_reset, {-EINVAL, -EINVAL, -EINVAL, -EINVAL, -EINVAL, 0, 0}},
@@ -1724,6 +1730,7 @@ static int use_in_child(void)
 	wrong |= (do_run(inherited.sandbox) != -ECHILD) << 0;
 	wrong |= (kvmsb_freeze(inherited.sandbox) != -ECHILD) << 1;
 	wrong |= (kvmsb_fork(inherited.master, &inherited.sandbox, NULL) != -ECHILD) << 2;
+	wrong |= (kvmsb_reserve(inherited.master, 1) != -ECHILD) << 2;
 	wrong |= (do_vmcall(inherited.sandbox) != -ECHILD) << 3;
 	wrong |= (kvmsb_reset(inherited.sandbox) != -ECHILD) << 4;
 	wrong |= (kvmsb_memory_read(inherited.sandbox, 0x400000, &value, 8) != -ECHILD) << 5;
