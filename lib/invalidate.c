@@ -33,6 +33,36 @@ static void count(struct invalidator *invalidator, enum invalidation_count what,
 	invalidator->counts[what] += times;
 }
 
+/* Only the vCPU's borrower adds to it. */
+static void count_entry(_Atomic uint64_t *counted)
+{
+	atomic_store_explicit(counted, atomic_load_explicit(counted, memory_order_relaxed) + 1,
+	                      memory_order_relaxed);
+}
+
+static uint64_t counted_at_entries(const struct entry_counts *entries, enum invalidation_count what)
+{
+	switch (what) {
+	case INVALIDATION_FLUSH:
+		return atomic_load_explicit(&entries->flushes, memory_order_relaxed);
+	case INVALIDATION_MIGRATED:
+		return atomic_load_explicit(&entries->migrations, memory_order_relaxed);
+	case INVALIDATION_REUSED:
+		return atomic_load_explicit(&entries->reuses, memory_order_relaxed);
+	default:
+		return 0;
+	}
+}
+
+uint64_t invalidator_count(const struct invalidator *invalidator, enum invalidation_count what)
+{
+	uint64_t sum = atomic_load_explicit(&invalidator->counts[what], memory_order_relaxed);
+
+	for (unsigned i = 0; i < LAYOUT_VCPU_MAXIMUM; i++)
+		sum += counted_at_entries(&invalidator->entries[i], what);
+	return sum;
+}
+
 void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow,
                       uint8_t *slot_page)
 {
@@ -96,8 +126,8 @@ static uint64_t choose_cr3(struct invalidator *invalidator, const struct cached_
 	if (invalidator->shadow || up_to_date(cached, translations))
 		return cached->cr3;
 	if (cached->serial != 0 && cached->serial != translations->serial)
-		count(invalidator, INVALIDATION_REUSED, 1);
-	count(invalidator, INVALIDATION_FLUSH, 1);
+		count_entry(&invalidator->entries[cached->index].reuses);
+	count_entry(&invalidator->entries[cached->index].flushes);
 	return cached->cr3 ^ CR3_PWT;
 }
 
@@ -108,7 +138,7 @@ uint64_t invalidate_entry(struct invalidator *invalidator, struct cached_transla
 
 	if (translations->last_vcpu != cached->index + 1) {
 		if (translations->last_vcpu != 0)
-			count(invalidator, INVALIDATION_MIGRATED, 1);
+			count_entry(&invalidator->entries[cached->index].migrations);
 		translations->last_vcpu = cached->index + 1;
 	}
 	*cached = (struct cached_translations){.cr3 = cr3,

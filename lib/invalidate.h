@@ -78,10 +78,12 @@
 #define KVMSB_INVALIDATE_H
 
 #include "address.h"
+#include "layout.h"
 #include "memory.h"
 #include "pagetable.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -112,6 +114,15 @@ enum invalidation_count {
 		INVALIDATION_COUNTS
 };
 
+/*
+ * Of the entries with one vCPU, written by who has borrowed it: entering is on
+ * the way of every request, and no two threads may write one line there.
+ */
+struct entry_counts {
+	_Atomic uint64_t flushes, migrations, reuses;
+	uint8_t apart[104]; /* from the next one's, wherever the array begins */
+};
+
 /* Of a machine. */
 struct invalidator {
 	int vm;
@@ -119,13 +130,17 @@ struct invalidator {
 	bool shadow;               /* the host keeps shadow page tables */
 	uint8_t *slot_page;        /* any page of host memory, for the slot that comes and goes */
 	pthread_mutex_t drop_lock; /* one drop of the shadow at a time; takes memory.lock inside */
-	_Atomic uint64_t counts[INVALIDATION_COUNTS];
+	_Atomic uint64_t counts[INVALIDATION_COUNTS]; /* but for what entries count */
+	struct entry_counts entries[LAYOUT_VCPU_MAXIMUM]; /* by index of the vCPU */
 };
 
 void invalidator_init(struct invalidator *invalidator, int vm, struct memory *memory, bool shadow,
                       uint8_t *slot_page);
 /* in_parent: false in a forked child. */
 void invalidator_destroy(struct invalidator *invalidator, bool in_parent);
+
+/* How often `what` was ordered or done. Any thread. */
+uint64_t invalidator_count(const struct invalidator *invalidator, enum invalidation_count what);
 
 /* A space as processors know it. Its owner keeps it at one address. */
 struct translations {

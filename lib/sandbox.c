@@ -301,7 +301,7 @@ int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data
 int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *theirs)
 {
 	const struct machine *machine = sandbox->machine;
-	const _Atomic uint64_t *counts = machine->invalidator.counts;
+	const struct invalidator *invalidator = &machine->invalidator;
 	const struct space *space = sandbox->space;
 	struct kvmsb_statistics own;
 
@@ -321,21 +321,21 @@ int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *t
 		.machine_vcpus = machine->vcpu_count,
 		.machine_migrations = machine->statistics.migrations,
 		.machine_drains = machine->statistics.drains,
-		.machine_forced_flushes = counts[INVALIDATION_FLUSH],
-		.machine_shadow_drops = counts[INVALIDATION_SHADOW],
-		.machine_frame_drops = counts[INVALIDATION_PAGE],
+		.machine_forced_flushes = invalidator_count(invalidator, INVALIDATION_FLUSH),
+		.machine_shadow_drops = invalidator_count(invalidator, INVALIDATION_SHADOW),
+		.machine_frame_drops = invalidator_count(invalidator, INVALIDATION_PAGE),
 		.machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
 	                          << PAGE_SHIFT,
-		.machine_path_moves = counts[INVALIDATION_PATH],
-		.machine_revocations = counts[INVALIDATION_REVOKED],
-		.machine_host_copies = counts[INVALIDATION_COPIED],
-		.machine_guest_copies = counts[INVALIDATION_FAULTED],
-		.machine_unsharing_maps = counts[INVALIDATION_LINKED],
-		.machine_frames_freed = counts[INVALIDATION_FREED],
-		.machine_tables_waited = counts[INVALIDATION_RELEASED],
-		.machine_dirty_sweeps = counts[INVALIDATION_CLEANED],
-		.machine_space_moves = counts[INVALIDATION_MIGRATED],
-		.machine_roots_reused = counts[INVALIDATION_REUSED],
+		.machine_path_moves = invalidator_count(invalidator, INVALIDATION_PATH),
+		.machine_revocations = invalidator_count(invalidator, INVALIDATION_REVOKED),
+		.machine_host_copies = invalidator_count(invalidator, INVALIDATION_COPIED),
+		.machine_guest_copies = invalidator_count(invalidator, INVALIDATION_FAULTED),
+		.machine_unsharing_maps = invalidator_count(invalidator, INVALIDATION_LINKED),
+		.machine_frames_freed = invalidator_count(invalidator, INVALIDATION_FREED),
+		.machine_tables_waited = invalidator_count(invalidator, INVALIDATION_RELEASED),
+		.machine_dirty_sweeps = invalidator_count(invalidator, INVALIDATION_CLEANED),
+		.machine_space_moves = invalidator_count(invalidator, INVALIDATION_MIGRATED),
+		.machine_roots_reused = invalidator_count(invalidator, INVALIDATION_REUSED),
 	};
 	return sized_copy_out(theirs, &own, sizeof(own));
 }

@@ -743,7 +743,8 @@ static bool follow(enum kind kind, uint64_t seed, bool noisy, uint64_t *counts)
 	}
 	right = model->problem[0] == '\0';
 	for (size_t i = 0; i < INVALIDATION_COUNTS; i++)
-		counts[i] += model->machine.invalidator.counts[i];
+		counts[i] += invalidator_count(&model->machine.invalidator,
+		                               (enum invalidation_count)i);
 	unmake(model);
 	return right;
 }
@@ -851,26 +852,26 @@ static void a_path_moves_at_the_limit(void **unused)
 	const uint64_t start = UINT64_C(0x10000000000), length = 3 * PAGE_SIZE;
 	struct model *model = make(SHADOW, 1);
 	struct space *space = model->forks[0].space;
-	const _Atomic uint64_t *counts = model->machine.invalidator.counts;
-	uint64_t shadows = counts[INVALIDATION_SHADOW];
+	const struct invalidator *invalidator = &model->machine.invalidator;
+	uint64_t shadows = invalidator_count(invalidator, INVALIDATION_SHADOW);
 
 	(void)unused;
 	assert_int_equal(space_map(space, gva(start), length, SPACE_READ | SPACE_WRITE, FRAME_TAKEN),
 	                 0);
 	space->page_limit = space->frame_count + space->table_count;
 	for (unsigned i = 0; i < 10; i++) {
-		uint64_t paths = counts[INVALIDATION_PATH];
+		uint64_t paths = invalidator_count(invalidator, INVALIDATION_PATH);
 
 		enter(model, &model->processors[0], &model->forks[0]);
 		for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
 			assert_non_null(
 				access_page(model, &model->processors[0], start + offset, true));
 		assert_int_equal(space_protect(space, gva(start), length, SPACE_READ), 0);
-		assert_int_equal(counts[INVALIDATION_PATH], paths + 1);
+		assert_int_equal(invalidator_count(invalidator, INVALIDATION_PATH), paths + 1);
 		assert_int_equal(space_protect(space, gva(start), length, SPACE_READ | SPACE_WRITE),
 		                 0);
 	}
-	assert_int_equal(counts[INVALIDATION_SHADOW], shadows);
+	assert_int_equal(invalidator_count(invalidator, INVALIDATION_SHADOW), shadows);
 	unmake(model);
 }
 
@@ -900,7 +901,7 @@ static void protect_regions(uint64_t regions, uint64_t paths, uint64_t shadows)
 	struct model *model = make(SHADOW, 1);
 	struct member *member = &model->forks[0];
 	struct processor *processor = &model->processors[0];
-	const _Atomic uint64_t *counts = model->machine.invalidator.counts;
+	const struct invalidator *invalidator = &model->machine.invalidator;
 	uint64_t before[2];
 
 	for (uint64_t i = 0; i < regions; i++)
@@ -910,11 +911,11 @@ static void protect_regions(uint64_t regions, uint64_t paths, uint64_t shadows)
 	enter(model, processor, member);
 	for (uint64_t i = 0; i < regions; i++)
 		assert_non_null(access_page(model, processor, start + i * distance, true));
-	before[0] = counts[INVALIDATION_PATH];
-	before[1] = counts[INVALIDATION_SHADOW];
+	before[0] = invalidator_count(invalidator, INVALIDATION_PATH);
+	before[1] = invalidator_count(invalidator, INVALIDATION_SHADOW);
 	assert_int_equal(space_protect(member->space, gva(start), regions * distance, SPACE_READ), 0);
-	assert_int_equal(counts[INVALIDATION_PATH], before[0] + paths);
-	assert_int_equal(counts[INVALIDATION_SHADOW], before[1] + shadows);
+	assert_int_equal(invalidator_count(invalidator, INVALIDATION_PATH), before[0] + paths);
+	assert_int_equal(invalidator_count(invalidator, INVALIDATION_SHADOW), before[1] + shadows);
 	enter(model, processor, member);
 	for (uint64_t i = 0; i < regions; i++) {
 		assert_null(access_page(model, processor, start + i * distance, true));

@@ -806,7 +806,8 @@ static struct orders orders_now(const struct scene *scene)
 	};
 
 	for (size_t i = 0; i < INVALIDATION_COUNTS; i++)
-		orders.counts[i] = invalidator_of(scene)->counts[i];
+		orders.counts[i] = invalidator_count(invalidator_of(scene),
+		                                     (enum invalidation_count)i);
 	return orders;
 }
 
@@ -1275,22 +1276,35 @@ static void scene_teardown(struct scene *scene)
 
 static void statistics_are_the_counts(const struct scene *scene)
 {
-	const _Atomic uint64_t *counts = invalidator_of(scene)->counts;
+	const struct invalidator *invalidator = invalidator_of(scene);
 	struct kvmsb_statistics statistics = fixture_statistics(scene->master);
 
-	assert_int_equal(statistics.machine_forced_flushes, counts[INVALIDATION_FLUSH]);
-	assert_int_equal(statistics.machine_frame_drops, counts[INVALIDATION_PAGE]);
-	assert_int_equal(statistics.machine_path_moves, counts[INVALIDATION_PATH]);
-	assert_int_equal(statistics.machine_shadow_drops, counts[INVALIDATION_SHADOW]);
-	assert_int_equal(statistics.machine_revocations, counts[INVALIDATION_REVOKED]);
-	assert_int_equal(statistics.machine_host_copies, counts[INVALIDATION_COPIED]);
-	assert_int_equal(statistics.machine_guest_copies, counts[INVALIDATION_FAULTED]);
-	assert_int_equal(statistics.machine_unsharing_maps, counts[INVALIDATION_LINKED]);
-	assert_int_equal(statistics.machine_frames_freed, counts[INVALIDATION_FREED]);
-	assert_int_equal(statistics.machine_tables_waited, counts[INVALIDATION_RELEASED]);
-	assert_int_equal(statistics.machine_dirty_sweeps, counts[INVALIDATION_CLEANED]);
-	assert_int_equal(statistics.machine_space_moves, counts[INVALIDATION_MIGRATED]);
-	assert_int_equal(statistics.machine_roots_reused, counts[INVALIDATION_REUSED]);
+	assert_int_equal(statistics.machine_forced_flushes,
+	                 invalidator_count(invalidator, INVALIDATION_FLUSH));
+	assert_int_equal(statistics.machine_frame_drops,
+	                 invalidator_count(invalidator, INVALIDATION_PAGE));
+	assert_int_equal(statistics.machine_path_moves,
+	                 invalidator_count(invalidator, INVALIDATION_PATH));
+	assert_int_equal(statistics.machine_shadow_drops,
+	                 invalidator_count(invalidator, INVALIDATION_SHADOW));
+	assert_int_equal(statistics.machine_revocations,
+	                 invalidator_count(invalidator, INVALIDATION_REVOKED));
+	assert_int_equal(statistics.machine_host_copies,
+	                 invalidator_count(invalidator, INVALIDATION_COPIED));
+	assert_int_equal(statistics.machine_guest_copies,
+	                 invalidator_count(invalidator, INVALIDATION_FAULTED));
+	assert_int_equal(statistics.machine_unsharing_maps,
+	                 invalidator_count(invalidator, INVALIDATION_LINKED));
+	assert_int_equal(statistics.machine_frames_freed,
+	                 invalidator_count(invalidator, INVALIDATION_FREED));
+	assert_int_equal(statistics.machine_tables_waited,
+	                 invalidator_count(invalidator, INVALIDATION_RELEASED));
+	assert_int_equal(statistics.machine_dirty_sweeps,
+	                 invalidator_count(invalidator, INVALIDATION_CLEANED));
+	assert_int_equal(statistics.machine_space_moves,
+	                 invalidator_count(invalidator, INVALIDATION_MIGRATED));
+	assert_int_equal(statistics.machine_roots_reused,
+	                 invalidator_count(invalidator, INVALIDATION_REUSED));
 }
 
 static void say_wrong(const struct scene *scene, enum kvmsb_entry entry)
