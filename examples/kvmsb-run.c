@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,36 +189,106 @@ static int call(const struct run_options *options, struct kvmsb *fork)
 
 /* ---- Statistics ---- */
 
+#define ROW(field)                                                                                 \
+	{                                                                                          \
+		offsetof(struct kvmsb_statistics, field), #field                                   \
+	}
+
+static const struct {
+	size_t offset;
+	const char *name;
+} figures[] = {
+	ROW(calls),
+	ROW(resets),
+	ROW(kvm_runs),
+	ROW(system_calls),
+	ROW(hypercalls),
+	ROW(page_faults),
+	ROW(exceptions),
+	ROW(time_limits),
+	ROW(interruptions),
+	ROW(stray_accesses),
+	ROW(failures),
+	ROW(cleaning_runs),
+	ROW(guest_ns),
+	ROW(outcome_returned),
+	ROW(outcome_hypercall),
+	ROW(outcome_ready),
+	ROW(outcome_exited),
+	ROW(outcome_faulted),
+	ROW(outcome_timed_out),
+	ROW(outcome_out_of_memory),
+	ROW(outcome_denied),
+	ROW(outcome_internal),
+	ROW(outcome_other),
+	ROW(calls_failed),
+	ROW(pages_private),
+	ROW(pages_copied),
+	ROW(pages_restored),
+	ROW(machine_forks),
+	ROW(machine_forks_idle),
+	ROW(machine_vcpus),
+	ROW(machine_memory),
+	ROW(machine_forks_made),
+	ROW(machine_calls),
+	ROW(machine_resets),
+	ROW(machine_kvm_runs),
+	ROW(machine_system_calls),
+	ROW(machine_hypercalls),
+	ROW(machine_page_faults),
+	ROW(machine_exceptions),
+	ROW(machine_time_limits),
+	ROW(machine_interruptions),
+	ROW(machine_stray_accesses),
+	ROW(machine_failures),
+	ROW(machine_cleaning_runs),
+	ROW(machine_guest_ns),
+	ROW(machine_outcome_returned),
+	ROW(machine_outcome_hypercall),
+	ROW(machine_outcome_ready),
+	ROW(machine_outcome_exited),
+	ROW(machine_outcome_faulted),
+	ROW(machine_outcome_timed_out),
+	ROW(machine_outcome_out_of_memory),
+	ROW(machine_outcome_denied),
+	ROW(machine_outcome_internal),
+	ROW(machine_outcome_other),
+	ROW(machine_calls_failed),
+	ROW(machine_pages_copied),
+	ROW(machine_pages_restored),
+	ROW(machine_migrations),
+	ROW(machine_drains),
+	ROW(machine_forced_flushes),
+	ROW(machine_shadow_drops),
+	ROW(machine_frame_drops),
+	ROW(machine_path_moves),
+	ROW(machine_revocations),
+	ROW(machine_host_copies),
+	ROW(machine_guest_copies),
+	ROW(machine_unsharing_maps),
+	ROW(machine_frames_freed),
+	ROW(machine_tables_waited),
+	ROW(machine_dirty_sweeps),
+	ROW(machine_space_moves),
+	ROW(machine_roots_reused),
+};
+
+_Static_assert(sizeof(figures) / sizeof(figures[0]) ==
+                       (sizeof(struct kvmsb_statistics) - sizeof(size_t)) / sizeof(uint64_t),
+               "each figure has a row");
+
 static void print_statistics(const char *of, const struct kvmsb *sandbox)
 {
 	struct kvmsb_statistics statistics = KVMSB_STATISTICS_INIT;
-	const struct {
-		const char *name;
-		const uint64_t *value;
-	} rows[] = {
-		{"calls", &statistics.calls},
-		{"resets", &statistics.resets},
-		{"kvm_runs", &statistics.kvm_runs},
-		{"system_calls", &statistics.system_calls},
-		{"hypercalls", &statistics.hypercalls},
-		{"page_faults", &statistics.page_faults},
-		{"pages_private", &statistics.pages_private},
-		{"pages_copied", &statistics.pages_copied},
-		{"pages_restored", &statistics.pages_restored},
-		{"machine_forks", &statistics.machine_forks},
-		{"machine_vcpus", &statistics.machine_vcpus},
-		{"machine_migrations", &statistics.machine_migrations},
-		{"machine_drains", &statistics.machine_drains},
-		{"machine_forced_flushes", &statistics.machine_forced_flushes},
-		{"machine_shadow_drops", &statistics.machine_shadow_drops},
-		{"machine_frame_drops", &statistics.machine_frame_drops},
-		{"machine_memory", &statistics.machine_memory},
-	};
 
 	if (kvmsb_get_statistics(sandbox, &statistics) < 0)
 		return;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		fprintf(stderr, "%s.%s %llu\n", of, rows[i].name, (unsigned long long)*rows[i].value);
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)&statistics + figures[i].offset, sizeof(value));
+		fprintf(stderr, "%s.%s %llu\n", of, figures[i].name, (unsigned long long)value);
+	}
 }
 
 /* ---- Runs ---- */

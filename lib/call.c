@@ -193,6 +193,8 @@ static int end_unwritable(struct kvmsb *sandbox, int code, uint64_t address,
 		result->fault.address = address;
 	}
 	sandbox_fail(sandbox, code, "the stack of calls cannot be written");
+	sandbox_count(sandbox, COUNTER_calls);
+	sandbox_count_outcome(sandbox, result->outcome);
 	sandbox->state = sandbox->master != NULL ? SANDBOX_FORK_OVER : SANDBOX_OVER;
 	return 0;
 }

@@ -27,17 +27,6 @@ struct vcpu_waiter {
 	bool made_only;    /* it has failed to make one */
 };
 
-/* A name for the calling thread that, unlike gettid(2), no later thread gets. */
-static uint64_t this_thread(void)
-{
-	static _Atomic uint64_t names;
-	static _Thread_local uint64_t name;
-
-	if (name == 0)
-		name = ++names;
-	return name;
-}
-
 /*
  * The vCPU that this thread used last, by machine. Its memory is there as long
  * as the machine, whose identity no other machine gets.
@@ -233,7 +222,7 @@ static bool has_free_slot(const struct machine *machine)
 
 static struct vcpu *choose(struct machine *machine, bool made_only)
 {
-	struct vcpu *vcpu = claim_of_thread(machine, this_thread());
+	struct vcpu *vcpu = claim_of_thread(machine, machine_thread());
 
 	if (vcpu == NULL && !made_only && has_free_slot(machine)) {
 		vcpu = claim_of_nobody(machine);
@@ -317,9 +306,9 @@ static struct vcpu *claim_own(struct machine *machine, const struct vcpu_context
 	struct vcpu *vcpu = own->vcpu;
 
 	if (machine->vcpu_wanted != 0 || own->machine != machine->identity ||
-	    vcpu->thread != this_thread() || !claim(vcpu, VCPU_IDLE))
+	    vcpu->thread != machine_thread() || !claim(vcpu, VCPU_IDLE))
 		return NULL;
-	if (vcpu->thread == this_thread() && (!context->suspended || vcpu->resident == context))
+	if (vcpu->thread == machine_thread() && (!context->suspended || vcpu->resident == context))
 		return vcpu;
 	give_back(vcpu);
 	return NULL;
@@ -404,7 +393,7 @@ static int evict(struct vcpu *vcpu)
 static int take(struct vcpu *vcpu, struct vcpu_context *context)
 {
 	struct machine *machine = vcpu->machine;
-	const uint64_t thread = this_thread();
+	const uint64_t thread = machine_thread();
 	int result = 0;
 
 	if (vcpu->resident != NULL && vcpu->resident != context)

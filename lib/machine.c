@@ -261,3 +261,30 @@ void machine_release(struct machine *machine)
 	}
 	free(machine);
 }
+
+uint64_t machine_thread(void)
+{
+	static _Atomic uint64_t names;
+	static _Thread_local uint64_t name;
+
+	if (name == 0)
+		name = ++names;
+	return name;
+}
+
+/* Counting. */
+
+void machine_count(struct machine *machine, enum counter which, uint64_t more)
+{
+	uint64_t own = LAYOUT_VCPU_MAXIMUM + machine_thread() % MACHINE_COUNTERS_OF_THREADS;
+
+	counters_add_shared(&machine->counters[own], which, more);
+}
+
+void machine_totals(const struct machine *machine, uint64_t totals[COUNTERS])
+{
+	memset(totals, 0, COUNTERS * sizeof(totals[0]));
+	for (size_t i = 0; i < ARRAY_SIZE(machine->counters); i++)
+		for (unsigned which = 0; which < COUNTERS; which++)
+			totals[which] += counters_value(&machine->counters[i], (enum counter)which);
+}

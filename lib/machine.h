@@ -10,6 +10,7 @@
 #define KVMSB_MACHINE_H
 
 #include "address.h"
+#include "counters.h"
 #include "invalidate.h"
 #include "layout.h"
 #include "learner.h"
@@ -38,7 +39,6 @@ struct fork_rules {
 struct machine_statistics {
 	_Atomic uint64_t forks; /* live */
 	_Atomic uint64_t migrations;
-	_Atomic uint64_t drains;
 	_Atomic uint64_t vcpu_waits;    /* calls that had to wait for a vCPU */
 	_Atomic uint64_t vcpu_refusals; /* calls that were not allowed to */
 };
@@ -47,6 +47,9 @@ struct machine_statistics {
 struct vcpu_queue {
 	struct vcpu_waiter *first, *last;
 };
+
+/* For what threads count while they have no vCPU: each its own, up to this many threads. */
+#define MACHINE_COUNTERS_OF_THREADS 32u
 
 struct machine {
 	_Atomic uint32_t references;
@@ -86,6 +89,9 @@ struct machine {
 
 	_Atomic uint64_t next_serial;
 	struct machine_statistics statistics;
+
+	/* Those of vCPUs, by index, then those of threads. */
+	struct counters counters[LAYOUT_VCPU_MAXIMUM + MACHINE_COUNTERS_OF_THREADS];
 };
 
 /* What machine_create() needs to know; all set. */
@@ -137,6 +143,15 @@ void machine_vcpu_release(struct vcpu *vcpu, struct vcpu_context *suspended);
 
 /* A suspended context will not go on; one that is not suspended is allowed. */
 void machine_context_forget(struct machine *machine, struct vcpu_context *context);
+
+/* A name for the calling thread that, unlike gettid(2), no later thread gets. */
+uint64_t machine_thread(void);
+
+/* Counts what happens without a vCPU. */
+void machine_count(struct machine *machine, enum counter which, uint64_t more);
+
+/* Sum of all that was counted; of each count, what is older than the call is in it. */
+void machine_totals(const struct machine *machine, uint64_t totals[COUNTERS]);
 
 /* The two pages (TSS, interrupt stack) of vCPU `index`. */
 static inline uint8_t *machine_vcpu_pages(const struct machine *machine, unsigned index)

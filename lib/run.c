@@ -20,6 +20,63 @@
 /* OUT with a number below this is a Linux system call. */
 #define OUT_SYSCALL_END 512u
 
+/* Counting. */
+
+void sandbox_count(struct kvmsb *sandbox, enum counter which)
+{
+	if (sandbox->vcpu != NULL) {
+		vcpu_count(sandbox->vcpu, which, 1);
+		return;
+	}
+	sandbox->counts[which]++;
+	machine_count(sandbox->machine, which, 1);
+}
+
+void sandbox_count_outcome(struct kvmsb *sandbox, enum kvmsb_outcome outcome)
+{
+	static const enum counter counters[] = {
+		[KVMSB_OUTCOME_NONE] = COUNTER_outcome_other,
+		[KVMSB_OUTCOME_RETURNED] = COUNTER_outcome_returned,
+		[KVMSB_OUTCOME_READY] = COUNTER_outcome_ready,
+		[KVMSB_OUTCOME_EXITED] = COUNTER_outcome_exited,
+		[KVMSB_OUTCOME_FAULTED] = COUNTER_outcome_faulted,
+		[KVMSB_OUTCOME_TIMED_OUT] = COUNTER_outcome_timed_out,
+		[KVMSB_OUTCOME_OUT_OF_MEMORY] = COUNTER_outcome_out_of_memory,
+		[KVMSB_OUTCOME_DENIED] = COUNTER_outcome_denied,
+		[KVMSB_OUTCOME_HYPERCALL] = COUNTER_outcome_hypercall,
+		[KVMSB_OUTCOME_BLOCKED] = COUNTER_outcome_other,
+		[KVMSB_OUTCOME_STOPPED] = COUNTER_outcome_other,
+		[KVMSB_OUTCOME_INTERNAL] = COUNTER_outcome_internal,
+	};
+
+	sandbox_count(sandbox, (size_t)outcome < ARRAY_SIZE(counters) ? counters[outcome]
+	                                                              : COUNTER_outcome_other);
+}
+
+/* A vCPU's time with the sandbox. */
+
+static int borrow(struct kvmsb *sandbox)
+{
+	int result = machine_vcpu_acquire(sandbox->machine, &sandbox->context,
+	                                  sandbox->process.deadline, &sandbox->vcpu);
+
+	if (result < 0)
+		sandbox->vcpu = NULL;
+	else
+		vcpu_count_from_here(sandbox->vcpu);
+	return result;
+}
+
+/* suspended: it goes on later. */
+static void give_back(struct kvmsb *sandbox, bool suspended)
+{
+	vcpu_counted(sandbox->vcpu, sandbox->counts);
+	machine_vcpu_release(sandbox->vcpu, suspended ? &sandbox->context : NULL);
+	sandbox->vcpu = NULL;
+}
+
+/* Ends. */
+
 static bool end(struct kvmsb_result *result, enum kvmsb_outcome outcome)
 {
 	result->outcome = outcome;
@@ -58,6 +115,7 @@ static bool end_of_process(struct kvmsb *sandbox, struct kvmsb_result *result)
 
 static bool run_system_call(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
+	sandbox_count(sandbox, COUNTER_system_calls);
 	process_system_call(&sandbox->process);
 	return end_of_process(sandbox, result);
 }
@@ -70,7 +128,7 @@ static bool run_hypercall(struct kvmsb *sandbox, uint32_t number, uint64_t fourt
 	                               fourth,         registers->r8,  registers->r9};
 	uint64_t value = registers->rax;
 
-	sandbox->hypercall_count++;
+	sandbox_count(sandbox, COUNTER_hypercalls);
 	result->hypercall = number;
 	switch (hypercalls_run(&sandbox->hypercalls, &sandbox->process, number, arguments, &value)) {
 	case HYPERCALL_CONTINUE:
@@ -128,7 +186,7 @@ static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit
 	uint64_t rip = sandbox->context.registers.rip;
 	int answer;
 
-	sandbox->page_faults++;
+	sandbox_count(sandbox, COUNTER_page_faults);
 	if (exit->in_kernel || (exit->error_code & FAULT_RESERVED) != 0)
 		return end_fault(result, exit, rip);
 	answer = mm_fault(&sandbox->process, exit->address, fault_access(exit->error_code), true);
@@ -193,6 +251,7 @@ static bool route_exception(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 		return route_page_fault(sandbox, exit, result);
 	if (is_faulting_out(sandbox, exit))
 		return route_out(sandbox, result);
+	sandbox_count(sandbox, COUNTER_exceptions);
 	return end_fault(result, exit, sandbox->context.registers.rip);
 }
 
@@ -204,6 +263,7 @@ static bool route_stray(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 	snprintf(sandbox->detail, sizeof(sandbox->detail),
 	         "input or output that no guest may do (KVM exit %u, address %#llx)",
 	         exit->kvm_reason, (unsigned long long)exit->address);
+	sandbox_count(sandbox, COUNTER_stray_accesses);
 	return end_fault(result, &refused, sandbox->context.registers.rip);
 }
 
@@ -214,6 +274,7 @@ static bool route_failure(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 	         "KVM could not go on: exit %u, detail %#x, at %#llx", exit->kvm_reason,
 	         exit->kvm_detail, (unsigned long long)sandbox->context.registers.rip);
 	result->fault.rip = sandbox->context.registers.rip;
+	sandbox_count(sandbox, COUNTER_failures);
 	return end(result, KVMSB_OUTCOME_INTERNAL);
 }
 
@@ -228,6 +289,7 @@ static bool route(struct kvmsb *sandbox, const struct vcpu_exit *exit, struct kv
 	case VCPU_EXIT_EXCEPTION:
 		return route_exception(sandbox, exit, result);
 	case VCPU_EXIT_INTERRUPTED:
+		sandbox_count(sandbox, COUNTER_time_limits);
 		return end(result, KVMSB_OUTCOME_TIMED_OUT);
 	case VCPU_EXIT_STRAY:
 		return route_stray(sandbox, exit, result);
@@ -320,6 +382,15 @@ static enum sandbox_state state_after(const struct kvmsb *sandbox, enum kvmsb_ou
 	return sandbox->master != NULL ? SANDBOX_FORK_OVER : SANDBOX_OVER;
 }
 
+static void count_end(struct kvmsb *sandbox, int failed, enum kvmsb_outcome outcome)
+{
+	sandbox_count(sandbox, COUNTER_calls);
+	if (failed < 0)
+		sandbox_count(sandbox, COUNTER_calls_failed);
+	else
+		sandbox_count_outcome(sandbox, outcome);
+}
+
 static int run_borrowed(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	int failed = loop(sandbox, result);
@@ -327,11 +398,11 @@ static int run_borrowed(struct kvmsb *sandbox, struct kvmsb_result *result)
 	if (failed == 0 && sandbox->state == SANDBOX_NEW && sandbox->vcpu != NULL &&
 	    (result->outcome == KVMSB_OUTCOME_READY || result->outcome == KVMSB_OUTCOME_EXITED))
 		failed = capture_state(sandbox);
+	count_end(sandbox, failed, result->outcome);
 	if (sandbox->vcpu != NULL)
-		machine_vcpu_release(sandbox->vcpu, NULL);
+		give_back(sandbox, false);
 	else
 		machine_context_forget(sandbox->machine, &sandbox->context);
-	sandbox->vcpu = NULL;
 	return failed;
 }
 
@@ -349,18 +420,17 @@ int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result 
 
 	memset(result, 0, sizeof(*result));
 	sandbox->detail[0] = '\0';
-	sandbox->calls++;
 	sandbox->process.end = PROCESS_RUNS;
 	sandbox->process.deadline = deadline_after(timeout_ns);
 	sandbox->host_error = 0;
-	failed = machine_vcpu_acquire(sandbox->machine, &sandbox->context,
-	                              sandbox->process.deadline, &sandbox->vcpu);
-	if (failed < 0)
+	failed = borrow(sandbox);
+	if (failed < 0) {
+		count_end(sandbox, failed, KVMSB_OUTCOME_NONE);
 		return sandbox_fail(sandbox, failed, "no virtual processor: %s", strerror(-failed));
+	}
 	sandbox->running = true;
 	failed = run_borrowed(sandbox, result);
 	sandbox->running = false;
-	sandbox->kvm_runs += result->kvm_runs;
 	result->registers = sandbox->context.registers;
 	sandbox->state = failed < 0 ? state_after(sandbox, KVMSB_OUTCOME_NONE)
 	                            : state_after(sandbox, result->outcome);
@@ -377,8 +447,7 @@ void sandbox_callback_begin(struct process *process)
 
 	if (sandbox->vcpu == NULL)
 		return;
-	machine_vcpu_release(sandbox->vcpu, &sandbox->context);
-	sandbox->vcpu = NULL;
+	give_back(sandbox, true);
 }
 
 int sandbox_callback_end(struct process *process)
@@ -392,8 +461,7 @@ int sandbox_callback_end(struct process *process)
 	}
 	if (!sandbox->running || sandbox->vcpu != NULL)
 		return 0;
-	result = machine_vcpu_acquire(sandbox->machine, &sandbox->context, process->deadline,
-	                              &sandbox->vcpu);
+	result = borrow(sandbox);
 	if (result == 0)
 		return 0;
 	/* A process that has ended meanwhile needs none. */

@@ -224,6 +224,7 @@ int kvmsb_fork(struct kvmsb *master, struct kvmsb **out, struct kvmsb_error *err
 		release(fork);
 		return error_set(error, result, "memory for a fork: %s", strerror(-result));
 	}
+	machine_count(fork->machine, COUNTER_forks_made, 1);
 	*out = fork;
 	return 0;
 }
@@ -244,7 +245,7 @@ int kvmsb_reset(struct kvmsb *fork)
 	if (fork->master == NULL)
 		return sandbox_fail(fork, -EINVAL, "only a fork can be reset");
 	fork->detail[0] = '\0';
-	fork->resets++;
+	sandbox_count(fork, COUNTER_resets);
 	process_reset(&fork->process, &fork->master->process);
 	hypercalls_reset(&fork->hypercalls, &fork->master->hypercalls);
 	result = space_reset(fork->space);
@@ -298,45 +299,85 @@ int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data
 	return guest_write(&sandbox->process, address, data, length);
 }
 
+/* What was counted of the sandbox. */
+static void fill_own(const struct kvmsb *sandbox, struct kvmsb_statistics *own)
+{
+	uint64_t counts[COUNTERS_OF_SANDBOX];
+
+	memcpy(counts, sandbox->counts, sizeof(counts));
+	if (sandbox->vcpu != NULL)
+		vcpu_counted(sandbox->vcpu, counts);
+	counts[COUNTER_pages_copied] = sandbox->space->copied;
+	counts[COUNTER_pages_restored] = sandbox->space->restored;
+#define OWN(name) own->name = counts[COUNTER_##name];
+	SANDBOX_COUNTERS(OWN)
+#undef OWN
+	own->pages_private = sandbox->space->frame_count;
+}
+
+/* What was counted of the machine, other than invalidations. */
+static void fill_totals(const struct machine *machine, struct kvmsb_statistics *own)
+{
+	uint64_t totals[COUNTERS];
+
+	machine_totals(machine, totals);
+#define TOTAL(name) own->machine_##name = totals[COUNTER_##name];
+	SANDBOX_COUNTERS(TOTAL)
+	MACHINE_COUNTERS(TOTAL)
+#undef TOTAL
+	own->machine_migrations = machine->statistics.migrations;
+}
+
+/* What the machine has now: a row for each of its parts. */
+static void fill_present(struct machine *machine, struct kvmsb_statistics *own)
+{
+	own->machine_forks = machine->statistics.forks;
+	own->machine_vcpus = machine->vcpu_count;
+	own->machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
+	                      << PAGE_SHIFT;
+	pthread_mutex_lock(&machine->lock);
+	own->machine_forks_idle = machine->idle_space_count;
+	pthread_mutex_unlock(&machine->lock);
+}
+
+static void fill_invalidations(const struct invalidator *invalidator, struct kvmsb_statistics *own)
+{
+	const struct {
+		enum invalidation_count what;
+		uint64_t *value;
+	} rows[] = {
+		{INVALIDATION_FLUSH, &own->machine_forced_flushes},
+		{INVALIDATION_SHADOW, &own->machine_shadow_drops},
+		{INVALIDATION_PAGE, &own->machine_frame_drops},
+		{INVALIDATION_PATH, &own->machine_path_moves},
+		{INVALIDATION_REVOKED, &own->machine_revocations},
+		{INVALIDATION_COPIED, &own->machine_host_copies},
+		{INVALIDATION_FAULTED, &own->machine_guest_copies},
+		{INVALIDATION_LINKED, &own->machine_unsharing_maps},
+		{INVALIDATION_FREED, &own->machine_frames_freed},
+		{INVALIDATION_RELEASED, &own->machine_tables_waited},
+		{INVALIDATION_CLEANED, &own->machine_dirty_sweeps},
+		{INVALIDATION_MIGRATED, &own->machine_space_moves},
+		{INVALIDATION_REUSED, &own->machine_roots_reused},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		*rows[i].value = invalidator_count(invalidator, rows[i].what);
+}
+
 int kvmsb_get_statistics(const struct kvmsb *sandbox, struct kvmsb_statistics *theirs)
 {
-	const struct machine *machine = sandbox->machine;
-	const struct invalidator *invalidator = &machine->invalidator;
-	const struct space *space = sandbox->space;
-	struct kvmsb_statistics own;
+	struct machine *machine = sandbox->machine;
+	struct kvmsb_statistics own = {0};
 
 	if (!machine_is_ours(machine))
 		return -ECHILD;
-	own = (struct kvmsb_statistics){
-		.calls = sandbox->calls,
-		.resets = sandbox->resets,
-		.kvm_runs = sandbox->kvm_runs,
-		.system_calls = sandbox->process.system_calls,
-		.hypercalls = sandbox->hypercall_count,
-		.page_faults = sandbox->page_faults,
-		.pages_private = space->frame_count,
-		.pages_copied = space->copied,
-		.pages_restored = space->restored,
-		.machine_forks = machine->statistics.forks,
-		.machine_vcpus = machine->vcpu_count,
-		.machine_migrations = machine->statistics.migrations,
-		.machine_drains = machine->statistics.drains,
-		.machine_forced_flushes = invalidator_count(invalidator, INVALIDATION_FLUSH),
-		.machine_shadow_drops = invalidator_count(invalidator, INVALIDATION_SHADOW),
-		.machine_frame_drops = invalidator_count(invalidator, INVALIDATION_PAGE),
-		.machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
-	                          << PAGE_SHIFT,
-		.machine_path_moves = invalidator_count(invalidator, INVALIDATION_PATH),
-		.machine_revocations = invalidator_count(invalidator, INVALIDATION_REVOKED),
-		.machine_host_copies = invalidator_count(invalidator, INVALIDATION_COPIED),
-		.machine_guest_copies = invalidator_count(invalidator, INVALIDATION_FAULTED),
-		.machine_unsharing_maps = invalidator_count(invalidator, INVALIDATION_LINKED),
-		.machine_frames_freed = invalidator_count(invalidator, INVALIDATION_FREED),
-		.machine_tables_waited = invalidator_count(invalidator, INVALIDATION_RELEASED),
-		.machine_dirty_sweeps = invalidator_count(invalidator, INVALIDATION_CLEANED),
-		.machine_space_moves = invalidator_count(invalidator, INVALIDATION_MIGRATED),
-		.machine_roots_reused = invalidator_count(invalidator, INVALIDATION_REUSED),
-	};
+	if (sized_check_out(theirs) < 0)
+		return -EINVAL;
+	fill_own(sandbox, &own);
+	fill_totals(machine, &own);
+	fill_present(machine, &own);
+	fill_invalidations(&machine->invalidator, &own);
 	return sized_copy_out(theirs, &own, sizeof(own));
 }
 

@@ -7,6 +7,7 @@
 #ifndef KVMSB_SANDBOX_H
 #define KVMSB_SANDBOX_H
 
+#include "counters.h"
 #include "http/hypercalls.h"
 #include "linux/process.h"
 #include "machine.h"
@@ -50,7 +51,7 @@ struct kvmsb {
 	bool in_call;                /* a function that can return is running */
 	int host_error;              /* of getting the vCPU back after a callback */
 
-	uint64_t calls, resets, kvm_runs, hypercall_count, page_faults; /* statistics */
+	uint64_t counts[COUNTERS_OF_SANDBOX]; /* but for pages, and what its vCPU counts meanwhile */
 	char detail[256];
 };
 
@@ -70,6 +71,10 @@ int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result 
 
 /* Ends a public call that ran: a sandbox that its own callback destroyed is freed now. Returns code. */
 int sandbox_finish(struct kvmsb *sandbox, int code);
+
+/* Counts for the sandbox and its machine. */
+void sandbox_count(struct kvmsb *sandbox, enum counter which);
+void sandbox_count_outcome(struct kvmsb *sandbox, enum kvmsb_outcome outcome);
 
 /* The process hooks around callbacks. */
 void sandbox_callback_begin(struct process *process);

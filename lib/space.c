@@ -427,10 +427,13 @@ static bool restore(struct space *space)
 
 int space_reset(struct space *space)
 {
+	uint64_t restored = space->restored;
 	int result;
 
-	if (restore(space))
+	if (restore(space)) {
+		machine_count(space->machine, COUNTER_pages_restored, space->restored - restored);
 		return 0;
+	}
 	free_frames(space);
 	drop_tables(space);
 	invalidate_when_due(invalidator_of(space));
@@ -789,6 +792,7 @@ int space_copy_page(struct edit *edit, gva_t page, const struct mapping *before,
 		return result;
 	}
 	space->copied++;
+	machine_count(space->machine, COUNTER_pages_copied, 1);
 	return 0;
 }
 

@@ -45,10 +45,10 @@ int time_limit_block(const struct time_limit *limit, uint64_t *mask)
 	return -result;
 }
 
-bool time_limit_armed(const struct time_limit *limit, uint64_t deadline)
+bool time_limit_armed(const struct time_limit *limit, uint64_t deadline, uint64_t now)
 {
 	/* One in the past is spent: whoever ran on this thread since may have had its signal. */
-	return limit->expiry <= deadline && limit->expiry > time_now();
+	return limit->expiry <= deadline && limit->expiry > now;
 }
 
 static int make(struct time_limit *limit)

@@ -33,8 +33,8 @@ void time_limit_forget(struct time_limit *limit);
  */
 int time_limit_block(const struct time_limit *limit, uint64_t *mask);
 
-/* Whether a signal will come at `deadline` or before. */
-bool time_limit_armed(const struct time_limit *limit, uint64_t deadline);
+/* Whether a signal will come at `deadline` or before. now: time_now(). */
+bool time_limit_armed(const struct time_limit *limit, uint64_t deadline, uint64_t now);
 
 /* Makes one come to the calling thread, which has blocked it. Returns 0 or -errno. */
 int time_limit_arm(struct time_limit *limit, uint64_t deadline);

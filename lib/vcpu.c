@@ -98,7 +98,10 @@ void vcpu_init(struct vcpu *vcpu, struct machine *machine, unsigned index)
 {
 	uint8_t *pages = machine_vcpu_pages(machine, index);
 
-	*vcpu = (struct vcpu){.machine = machine, .index = index, .fd = -1};
+	*vcpu = (struct vcpu){.machine = machine,
+	                      .index = index,
+	                      .fd = -1,
+	                      .counters = &machine->counters[index]};
 	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
 }
 
@@ -231,15 +234,26 @@ int vcpu_adopt(struct vcpu *vcpu, uint64_t thread)
 	return 0;
 }
 
-static int arm(struct vcpu *vcpu, uint64_t deadline)
+/* *now: when it was done. */
+static int arm(struct vcpu *vcpu, uint64_t deadline, uint64_t *now)
 {
 	int result;
 
-	if (time_limit_armed(&vcpu->time_limit, deadline))
+	*now = time_now();
+	if (time_limit_armed(&vcpu->time_limit, deadline, *now))
 		return 0;
 	/* A signal that the thread has unblocked meanwhile would be dropped when it is sent. */
 	result = set_signal_mask(vcpu);
-	return result < 0 ? result : time_limit_arm(&vcpu->time_limit, deadline);
+	if (result == 0)
+		result = time_limit_arm(&vcpu->time_limit, deadline);
+	*now = time_now();
+	return result;
+}
+
+static void count_run(struct vcpu *vcpu, uint64_t *kvm_runs)
+{
+	++*kvm_runs;
+	vcpu_count(vcpu, COUNTER_kvm_runs, 1);
 }
 
 /*
@@ -255,11 +269,12 @@ static int drain(struct vcpu *vcpu, uint64_t dirty, uint64_t *kvm_runs)
 	vcpu->run->immediate_exit = 1;
 	for (int i = 0; i < DRAIN_LIMIT && result == 0; i++) {
 		result = kvm_vcpu_run(vcpu->fd);
-		++*kvm_runs;
+		count_run(vcpu, kvm_runs);
+		vcpu_count(vcpu, COUNTER_cleaning_runs, 1);
 	}
 	vcpu->run->immediate_exit = 0;
 	vcpu->left.pending_out = 0;
-	vcpu->machine->statistics.drains++;
+	vcpu_count(vcpu, COUNTER_drains, 1);
 	if (result == -EINTR)
 		return 0;
 	vcpu->left.unclean = vcpu->left.failed = true;
@@ -419,21 +434,34 @@ static int prepare(struct vcpu *vcpu, struct vcpu_context *context, uint64_t *kv
 	return result;
 }
 
+/* One KVM_RUN, timed from `now` on. */
+static int run_timed(struct vcpu *vcpu, uint64_t now, uint64_t *kvm_runs)
+{
+	int result = kvm_vcpu_run(vcpu->fd);
+
+	vcpu_count(vcpu, COUNTER_guest_ns, time_now() - now);
+	count_run(vcpu, kvm_runs);
+	if (result < 0 && result != -EINTR && result != -EAGAIN)
+		vcpu_count(vcpu, COUNTER_failures, 1);
+	return result;
+}
+
 /* One KVM_RUN, more only if signals come in. 1 when the deadline is over. */
 static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
 {
 	for (;;) {
-		int result = arm(vcpu, deadline);
+		uint64_t now;
+		int result = arm(vcpu, deadline, &now);
 
 		if (result < 0)
 			return result;
 		/* KVM clears what it has taken of kvm_dirty_regs: a second try goes on from there. */
-		result = kvm_vcpu_run(vcpu->fd);
-		++*kvm_runs;
+		result = run_timed(vcpu, now, kvm_runs);
 		if (result != -EINTR && result != -EAGAIN)
 			return result;
 		if (time_limit_over(&vcpu->time_limit, deadline))
 			return 1;
+		vcpu_count(vcpu, COUNTER_interruptions, 1);
 		/* The thread may have blocked this signal since KVM was told what is blocked. */
 		result = set_signal_mask(vcpu);
 		if (result < 0)
@@ -492,6 +520,8 @@ int vcpu_pass_out(struct vcpu *vcpu, struct vcpu_context *context, unsigned leng
 	result = drain(vcpu, 0, kvm_runs);
 	if (result == 0)
 		store(vcpu, context);
+	else
+		vcpu_count(vcpu, COUNTER_failures, 1);
 	return result;
 }
 
@@ -516,7 +546,11 @@ static int clear_selectors(struct vcpu *vcpu, const struct vcpu_context *context
 	                      .gs_base = context->registers.gs_base},
 	};
 
-	return enter(vcpu, &stub, deadline, exit, kvm_runs);
+	int result = enter(vcpu, &stub, deadline, exit, kvm_runs);
+
+	if (result == 0 && exit->kind != VCPU_EXIT_INTERRUPTED)
+		vcpu_count(vcpu, COUNTER_cleaning_runs, 1);
+	return result;
 }
 
 int vcpu_run(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadline,

@@ -15,6 +15,7 @@
 #ifndef KVMSB_VCPU_H
 #define KVMSB_VCPU_H
 
+#include "counters.h"
 #include "exit.h"
 #include "invalidate.h"
 #include "time_limit.h"
@@ -83,7 +84,29 @@ struct vcpu {
 	struct time_limit time_limit;
 
 	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
+	struct counters *counters;   /* of its index: what those before it counted is in there, too */
+	uint64_t counted[COUNTERS_OF_SANDBOX]; /* in there before the borrower came */
 };
+
+/* By its borrower. */
+static inline void vcpu_count(struct vcpu *vcpu, enum counter which, uint64_t more)
+{
+	counters_add(vcpu->counters, which, more);
+}
+
+/* It was borrowed: what is counted from here on is the borrower's. */
+static inline void vcpu_count_from_here(struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < COUNTERS_OF_SANDBOX; i++)
+		vcpu->counted[i] = counters_value(vcpu->counters, (enum counter)i);
+}
+
+/* Adds what was counted since. */
+static inline void vcpu_counted(const struct vcpu *vcpu, uint64_t counts[COUNTERS_OF_SANDBOX])
+{
+	for (unsigned i = 0; i < COUNTERS_OF_SANDBOX; i++)
+		counts[i] += counters_value(vcpu->counters, (enum counter)i) - vcpu->counted[i];
+}
 
 /* A place for vCPU `index` of the machine, where none is made yet. */
 void vcpu_init(struct vcpu *vcpu, struct machine *machine, unsigned index);

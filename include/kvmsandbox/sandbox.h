@@ -292,26 +292,85 @@ KVMSB_EXPORT int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void
 KVMSB_EXPORT int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, const void *data,
                                     size_t length);
 
-/* Out-struct of kvmsb_get_statistics(). Counters start at kvmsb_create() or kvmsb_fork(). */
+/*
+ * Out-struct of kvmsb_get_statistics(). A sandbox's own counts start at
+ * kvmsb_create() or kvmsb_fork() and are exact. Those of the machine, which is
+ * the program with all its forks, hold what its sandboxes counted, those destroyed
+ * since included. While other threads run or make forks, each of them is
+ * between what it was when the function was called and what it is when that
+ * returns, and never goes back; two of them may be of different moments.
+ */
 struct kvmsb_statistics {
 	size_t size;
-	uint64_t calls;               /* kvmsb_run, kvmsb_vmcall, kvmsb_request */
+	uint64_t calls;               /* of kvmsb_run, kvmsb_vmcall, kvmsb_request that have ended */
 	uint64_t resets;
-	uint64_t kvm_runs;            /* KVM_RUN calls */
+	/* KVM_RUN calls. Each is one of the next nine or outcome_returned; a guest that
+	 * sets a register to what no processor loads has an exception without a KVM_RUN. */
+	uint64_t kvm_runs;
 	uint64_t system_calls;
 	uint64_t hypercalls;
 	uint64_t page_faults;         /* that reached the process */
+	uint64_t exceptions;          /* others of the processor */
+	uint64_t time_limits;         /* the guest's time was over */
+	uint64_t interruptions;       /* by a signal, or the timer of an earlier call; the guest went on */
+	uint64_t stray_accesses;      /* input or output that no guest may do */
+	uint64_t failures;            /* KVM could not go on, or KVM_RUN failed */
+	uint64_t cleaning_runs;       /* to complete what an exit left, or to clear registers; no guest's code */
+	uint64_t guest_ns;            /* in KVM_RUN, but for cleaning */
+	/* How calls ended; the sum is `calls`. */
+	uint64_t outcome_returned;
+	uint64_t outcome_hypercall;
+	uint64_t outcome_ready;
+	uint64_t outcome_exited;
+	uint64_t outcome_faulted;
+	uint64_t outcome_timed_out;
+	uint64_t outcome_out_of_memory;
+	uint64_t outcome_denied;
+	uint64_t outcome_internal;
+	uint64_t outcome_other;       /* any that has no line here */
+	uint64_t calls_failed;        /* the host failed, or had no virtual processor in time: below zero */
 	uint64_t pages_private;       /* pages the fork holds private now */
 	uint64_t pages_copied;        /* made private since creation */
 	uint64_t pages_restored;      /* copied back by resets */
+
+	/* The machine now. */
 	uint64_t machine_forks;       /* live forks of the program */
+	uint64_t machine_forks_idle;  /* destroyed ones that are kept for the next */
 	uint64_t machine_vcpus;       /* virtual processors of the program */
+	uint64_t machine_memory;      /* bytes of guest memory and page tables in use */
+	/* And since it was created; what has the name of a count above is its total. */
+	uint64_t machine_forks_made;
+	uint64_t machine_calls;
+	uint64_t machine_resets;
+	uint64_t machine_kvm_runs;
+	uint64_t machine_system_calls;
+	uint64_t machine_hypercalls;
+	uint64_t machine_page_faults;
+	uint64_t machine_exceptions;
+	uint64_t machine_time_limits;
+	uint64_t machine_interruptions;
+	uint64_t machine_stray_accesses;
+	uint64_t machine_failures;
+	uint64_t machine_cleaning_runs;
+	uint64_t machine_guest_ns;
+	uint64_t machine_outcome_returned;
+	uint64_t machine_outcome_hypercall;
+	uint64_t machine_outcome_ready;
+	uint64_t machine_outcome_exited;
+	uint64_t machine_outcome_faulted;
+	uint64_t machine_outcome_timed_out;
+	uint64_t machine_outcome_out_of_memory;
+	uint64_t machine_outcome_denied;
+	uint64_t machine_outcome_internal;
+	uint64_t machine_outcome_other;
+	uint64_t machine_calls_failed;
+	uint64_t machine_pages_copied;
+	uint64_t machine_pages_restored;
 	uint64_t machine_migrations;  /* a virtual processor taken over by another thread */
 	uint64_t machine_drains;      /* pending I/O drained before a virtual processor went on */
 	uint64_t machine_forced_flushes; /* TLB flushes forced at entry */
 	uint64_t machine_shadow_drops;   /* whole shadow dropped */
 	uint64_t machine_frame_drops;    /* translations of single frames dropped */
-	uint64_t machine_memory;      /* bytes of guest memory and page tables in use */
 	/* Edits of page tables after which a processor has something to forget, and how it is told: */
 	uint64_t machine_path_moves;     /* tables moved, so that a translation is out of reach */
 	uint64_t machine_revocations;    /* edits that took away pages or permissions, or moved pages */

@@ -47,7 +47,6 @@ void process_system_call(struct process *process)
 	const struct system_call *call = system_call_find(number);
 	int64_t result = call ? call->handler(process, arguments) : -ENOSYS;
 
-	process->system_calls++;
 	registers->rax = (uint64_t)result;
 	if (process->config->trace)
 		trace_system_call(process, number, call, arguments, result);

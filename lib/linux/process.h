@@ -72,8 +72,6 @@ struct process {
 	int exit_status;
 	int exit_signal;
 
-	uint64_t system_calls;   /* statistics */
-
 	/* For process_call_begin() and process_call_end(); may be NULL. */
 	void (*callback_begin)(struct process *process);
 	int (*callback_end)(struct process *process); /* -errno: the run ends, return -EINTR to the guest */
@@ -96,8 +94,8 @@ int process_fork(struct process *process, const struct process *master, struct s
 
 /*
  * A fork's process as it was after process_fork(). What the caller set (space,
- * registers, deadline, callbacks) and the statistics stay; the space is reset
- * by the caller. Cannot fail.
+ * registers, deadline, callbacks) stays; the space is reset by the caller.
+ * Cannot fail.
  */
 void process_reset(struct process *process, const struct process *master);
 
