@@ -614,31 +614,75 @@ static void totals_of_threads_are_exact(void **unused)
 	unmake(pair);
 }
 
-/* More threads than have a place of their own, which count without a processor. */
+/* The last of these threads has the place of the first, and counts there at the same time. */
 
-#define COUNTING_THREADS (2 * MACHINE_COUNTERS_OF_THREADS)
-#define COUNTED_EACH 100000
+#define COUNTING_THREADS (MACHINE_COUNTERS_OF_THREADS + 1)
+#define COUNTED_BY_THOSE 5000000u
 
-static void *count_resets(void *machine)
+struct counting {
+	struct machine *machine;
+	pthread_barrier_t two; /* of them, or one and the test */
+	pthread_t threads[COUNTING_THREADS];
+};
+
+static void *count_once(void *context)
 {
-	for (int i = 0; i < COUNTED_EACH; i++)
-		machine_count(machine, COUNTER_resets, 1);
+	struct counting *counting = context;
+
+	machine_count(counting->machine, COUNTER_resets, 1);
 	return NULL;
 }
 
-static void many_threads_count(void **unused)
+static void *count_often(void *context)
+{
+	struct counting *counting = context;
+
+	pthread_barrier_wait(&counting->two);
+	for (unsigned i = 1; i < COUNTED_BY_THOSE; i++)
+		machine_count(counting->machine, COUNTER_resets, 1);
+	return NULL;
+}
+
+static void *count_first(void *context)
+{
+	struct counting *counting = context;
+
+	count_once(counting);
+	/* Now the others may come. */
+	pthread_barrier_wait(&counting->two);
+	return count_often(counting);
+}
+
+static void *count_last(void *context)
+{
+	count_once(context);
+	return count_often(context);
+}
+
+static void start(struct counting *counting, size_t number, void *(*function)(void *))
+{
+	assert_int_equal(pthread_create(&counting->threads[number], NULL, function, counting), 0);
+}
+
+static void threads_that_share_a_place(void **unused)
 {
 	struct pair pair = make();
-	pthread_t threads[COUNTING_THREADS];
+	struct counting counting = {.machine = pair.master->machine};
 
 	(void)unused;
-	for (size_t i = 0; i < COUNTING_THREADS; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, count_resets, pair.master->machine), 0);
-	for (size_t i = 0; i < COUNTING_THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	pthread_barrier_init(&counting.two, NULL, 2);
+	start(&counting, 0, count_first);
+	pthread_barrier_wait(&counting.two);
+	for (size_t i = 1; i + 1 < COUNTING_THREADS; i++) {
+		start(&counting, i, count_once);
+		assert_int_equal(pthread_join(counting.threads[i], NULL), 0);
+	}
+	start(&counting, COUNTING_THREADS - 1, count_last);
+	assert_int_equal(pthread_join(counting.threads[0], NULL), 0);
+	assert_int_equal(pthread_join(counting.threads[COUNTING_THREADS - 1], NULL), 0);
 	assert_int_equal(fixture_statistics(pair.master).machine_resets,
-	                 COUNTING_THREADS * COUNTED_EACH);
+	                 COUNTING_THREADS - 2 + 2 * COUNTED_BY_THOSE);
+	pthread_barrier_destroy(&counting.two);
 	unmake(pair);
 }
 
@@ -710,7 +754,7 @@ int main(void)
 		cmocka_unit_test(totals_are_sums),
 		cmocka_unit_test(totals_outlive_processors),
 		cmocka_unit_test(totals_of_threads_are_exact),
-		cmocka_unit_test(many_threads_count),
+		cmocka_unit_test(threads_that_share_a_place),
 		cmocka_unit_test(structs_of_any_size),
 		cmocka_unit_test(a_forked_host_gets_none),
 	};
