@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Of a sandbox, and summed up of its machine: as in struct kvmsb_statistics, there with machine_ before it. */
+/* Of a sandbox; in struct kvmsb_statistics machine_NAME is the sum of its machine. */
 #define SANDBOX_COUNTERS(X)                                                                        \
 	X(calls)                                                                                   \
 	X(resets)                                                                                  \
