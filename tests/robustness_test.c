@@ -412,11 +412,6 @@ static void locked_memory_is_given_back(void **unused)
 
 /* What a guest does to its own stack of calls is an outcome. */
 
-static void the_stack_of_calls_is_gone(void **unused)
-{
-	struct pair pair = make();
-	struct kvmsb_result result;
-
 /* A host that has no memory left. */
 
 static bool returns_one(struct kvmsb *fork)
@@ -533,6 +528,11 @@ static void no_memory_of_the_host_is_left(void **unused)
 	else
 		assert_int_equal(status, 0);
 }
+
+static void the_stack_of_calls_is_gone(void **unused)
+{
+	struct pair pair = make();
+	struct kvmsb_result result;
 
 	(void)unused;
 	assert_int_equal(fixture_value(pair.fork, "drop_stack", NO_NUMBERS), 7);
