@@ -10,6 +10,7 @@
 
 #include "invalidate.h"
 #include "machine.h"
+#include "report.h"
 #include "sandbox.h"
 #include "time_limit.h"
 
@@ -93,24 +94,16 @@ static void measure(struct bed *bed, const struct means *what, unsigned count, d
 
 /* Output. */
 
-static int ascending(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
 struct figure {
 	double median, least;
 };
 
 static struct figure difference(double *const parts[PARTS], enum part after, enum part before)
 {
-	unsigned half = options.samples / 2;
-	struct figure figure = {parts[after][half], parts[after][0]};
+	struct figure figure = {report_median(parts[after], options.samples), parts[after][0]};
 
 	if (before != after) {
-		figure.median -= parts[before][half];
+		figure.median -= report_median(parts[before], options.samples);
 		figure.least -= parts[before][0];
 	}
 	return figure;
@@ -120,10 +113,11 @@ static void print_line(const struct bed *bed, const char *name, const char *part
                        struct figure figure)
 {
 	double kvm_runs = strcmp(part, "host") == 0 ? 0 : (double)bed->kvm_runs;
+	char full_name[96];
 
-	printf("{\"name\":\"%s_%s_%uframes_%uforks\",\"unit\":\"ns\",\"median\":%.1f,\"min\":%.1f,"
-	       "\"kvm_run\":%.4g}\n",
-	       name, part, count, bed->count, figure.median, figure.least, kvm_runs);
+	snprintf(full_name, sizeof(full_name), "%s_%s_%uframes_%uforks", name, part, count,
+	         bed->count);
+	report_json(full_name, "ns", figure.median, figure.least, kvm_runs);
 }
 
 static void print(const struct bed *bed, const char *name, unsigned count, double *parts[PARTS])
@@ -131,7 +125,7 @@ static void print(const struct bed *bed, const char *name, unsigned count, doubl
 	struct figure host, run, other;
 
 	for (unsigned i = 0; i < PARTS; i++)
-		qsort(parts[i], options.samples, sizeof(double), ascending);
+		report_sort(parts[i], options.samples);
 	host = difference(parts, HOST, HOST);
 	run = difference(parts, AFTER, BEFORE);
 	other = difference(parts, OTHER_AFTER, OTHER_BEFORE);
