@@ -1,260 +1,194 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kvmsb-bench: measures what the library does and prints medians and minima,
- * as a table or as one line of JSON a figure. Options, rounds, output; what is
- * measured stands in figures.c.
+ * as a table, as one line of JSON a figure, or beside the goals. Options and
+ * rounds; what is measured stands in the files of the areas (bench.h).
  */
 #include "bench.h"
+#include "goals.h"
+#include "series.h"
 
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SAMPLES_DEFAULT 31
 #define SAMPLES_MOST 10000
+#define CROWD_LEAST 2
+#define CROWD_MOST 1000000
 #define CANNOT_RUN 77
 
 struct options {
-	const char *guests;
+	struct settings settings;
 	const char *filter;
-	unsigned samples;
-	int json;
+	bool json, goals;
 };
-
-/* The samples of one figure. */
-struct series {
-	const char *name, *unit, *text;
-	double *values;
-	double least;
-	double kvm_runs; /* sum */
-	unsigned count;
-	int stopped; /* no more of it: not possible here, or failed */
-};
-
-/* One figure divided by another: the median round by round, the minimum of the two minima. */
-static const struct {
-	const char *name, *above, *below, *text;
-} ratios[] = {
-	{"exit_ratio_vcpu_run", "vcpu_run", "exit_roundtrip", "vcpu_run / exit_roundtrip"},
-	{"exit_ratio_vmcall", "vmcall", "exit_roundtrip", "vmcall / exit_roundtrip"},
-	{"exit_ratio_syscall", "syscall", "exit_roundtrip", "syscall / exit_roundtrip"},
-	{"exit_ratio_reset_vmcall", "reset_vmcall", "exit_roundtrip", "reset_vmcall / exit_roundtrip"},
-	{"exit_ratio_first_write_fault", "first_write_fault", "exit_roundtrip",
-	 "first_write_fault / exit_roundtrip"},
-	{"native_ratio_compute", "compute", "native_compute", "compute / native_compute"},
-};
-#define RATIO_COUNT (sizeof(ratios) / sizeof(ratios[0]))
 
 static const char usage[] =
-	"usage: kvmsb-bench [--json] [--filter TEXT] [--samples N] [--guests DIRECTORY]\n"
+	"usage: kvmsb-bench [--json | --goals] [--filter TEXT] [--samples N] [--forks N]\n"
+	"                   [--guests DIRECTORY]\n"
 	"\n"
 	"Measures the library on this machine: the median and the minimum of many\n"
 	"batches, and how many KVM_RUN calls one operation takes.\n"
 	"\n"
 	"  --json              one line of JSON for each figure instead of a table\n"
+	"  --goals             only figures that have a goal, and whether it is met\n"
 	"  --filter TEXT       only figures whose name has TEXT in it\n"
 	"  --samples N         batches of each figure (default 31)\n"
+	"  --forks N           forks that live at once where it is about very many of\n"
+	"                      them (default 100000: 2.5 GB of memory)\n"
 	"  --guests DIRECTORY  where the guest programs are\n"
 	"  --help              this text\n"
 	"\n"
 	"Exit status: 0; 1 if a figure failed; 2 for a wrong option; 77 if KVM cannot\n"
 	"be used here.\n";
 
+static int check(const struct options *options)
+{
+	const struct settings *settings = &options->settings;
+
+	if (options->json && options->goals)
+		return -1;
+	if (settings->samples < 1 || settings->samples > SAMPLES_MOST)
+		return -1;
+	return settings->crowd >= CROWD_LEAST && settings->crowd <= CROWD_MOST ? 0 : -1;
+}
+
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
-		{"json", no_argument, NULL, 'j'},          {"filter", required_argument, NULL, 'f'},
-		{"samples", required_argument, NULL, 's'}, {"guests", required_argument, NULL, 'g'},
-		{"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},         {"goals", no_argument, NULL, 'o'},
+		{"filter", required_argument, NULL, 'f'}, {"samples", required_argument, NULL, 's'},
+		{"forks", required_argument, NULL, 'n'},  {"guests", required_argument, NULL, 'g'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			options->json = 1;
-			break;
-		case 'f':
+		if (option == 'j')
+			options->json = true;
+		else if (option == 'o')
+			options->goals = true;
+		else if (option == 'f')
 			options->filter = optarg;
-			break;
-		case 's':
-			options->samples = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'g':
-			options->guests = optarg;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			exit(0);
-		default:
+		else if (option == 's')
+			options->settings.samples = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'n')
+			options->settings.crowd = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'g')
+			options->settings.guests = optarg;
+		else if (option == 'h')
+			exit(fputs(usage, stdout) < 0);
+		else
 			return -1;
-		}
 	}
-	return optind == argc && options->samples >= 1 && options->samples <= SAMPLES_MOST ? 0 : -1;
+	return optind == argc ? check(options) : -1;
 }
 
-/* One processor for all of it: a vCPU belongs to its thread, and caches to their core. */
-static void pin(void)
+/* Only what is asked for; and where it says how many forks, it says the truth. */
+static void choose(struct table *table, const struct options *options)
 {
-	cpu_set_t set;
-	int cpu = sched_getcpu();
+	for (size_t i = 0; i < table->figures; i++) {
+		struct series *series = &table->series[i];
 
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)(cpu < 0 ? 0 : cpu), &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
-static void measure_round(struct bench *bench, struct series *all, unsigned round, int *failed)
-{
-	for (size_t i = 0; i < figure_count; i++) {
-		struct series *series = &all[i];
-		struct sample sample = {0};
-		int result;
-
-		if (series->stopped || (figures[i].rounds != 0 && round >= figures[i].rounds))
-			continue;
-		result = figures[i].measure(bench, &sample);
-		if (result != 0) {
-			fprintf(stderr, "%s: %s\n", series->name,
-			        result == MEASURE_IMPOSSIBLE ? "not possible on this host"
-			                                     : "failed");
-			series->stopped = 1;
-			*failed |= result < 0;
-			continue;
-		}
-		if (series->count == 0 || sample.value < series->least)
-			series->least = sample.value;
-		series->values[series->count++] = sample.value;
-		series->kvm_runs += sample.kvm_runs;
+		if (strcmp(series->name, "fork_at_100k") == 0 &&
+		    options->settings.crowd != CROWD_DEFAULT)
+			snprintf(series->name, sizeof(series->name), "fork_at_%u",
+			         options->settings.crowd);
+		series->stopped = (options->filter != NULL &&
+		                   strstr(series->name, options->filter) == NULL) ||
+		                  (options->goals && !goals_need(series->figure->name));
 	}
 }
 
-static const struct series *find(const struct series *all, const char *name)
+static int measure(struct bench *bench, struct series *series)
 {
-	for (size_t i = 0; i < figure_count; i++)
-		if (strcmp(all[i].name, name) == 0)
-			return &all[i];
-	return NULL;
+	struct sample sample = {0};
+	int result = bench_renew(bench);
+
+	if (result == 0)
+		result = series->figure->measure(bench, &sample);
+	if (result == 0) {
+		series_add(series, &sample);
+		return 0;
+	}
+	fprintf(stderr, "%s: %s\n", series->name,
+	        result == MEASURE_IMPOSSIBLE ? "not possible on this host" : "failed");
+	series->stopped = true;
+	return result == MEASURE_IMPOSSIBLE ? 0 : -1;
 }
 
-static void derive(const struct series *all, size_t number, struct series *ratio)
+/* One round of the areas that are measured apart, or of those that are not. */
+static int measure_round(struct bench *bench, struct table *table, bool apart)
 {
-	const struct series *above = find(all, ratios[number].above);
-	const struct series *below = find(all, ratios[number].below);
+	struct series *series = table->series;
+	int result = 0;
 
-	ratio->name = ratios[number].name;
-	ratio->unit = "count";
-	ratio->text = ratios[number].text;
-	if (above == NULL || below == NULL)
-		return;
-	for (unsigned i = 0; i < above->count && i < below->count; i++)
-		ratio->values[ratio->count++] = above->values[i] / below->values[i];
-	/* Not the least ratio: that one is noise of what is below. */
-	ratio->least = above->least / below->least;
-	ratio->kvm_runs = above->kvm_runs;
+	for (size_t i = 0; i < area_count; i++) {
+		for (size_t j = 0; j < areas[i]->count; j++, series++) {
+			unsigned rounds = series->figure->rounds;
+
+			if (areas[i]->apart == apart && !series->stopped &&
+			    (rounds == 0 || bench->round < rounds))
+				result |= measure(bench, series);
+		}
+	}
+	return result;
 }
 
-static int ascending(const void *left, const void *right)
+static int measure_all(struct bench *bench, struct table *table)
 {
-	double a = *(const double *)left, b = *(const double *)right;
+	int result = 0;
 
-	return (a > b) - (a < b);
+	for (int apart = 0; apart < 2; apart++) {
+		for (bench->round = 0; bench->round < bench->settings.samples; bench->round++)
+			result |= measure_round(bench, table, apart != 0);
+		for (size_t i = 0; i < area_count; i++)
+			if (areas[i]->apart == (apart != 0) && areas[i]->finish != NULL)
+				areas[i]->finish();
+	}
+	table_finish(table);
+	return result;
 }
 
-static double middle(const struct series *series)
-{
-	unsigned half = series->count / 2;
-
-	return series->count % 2 != 0 ? series->values[half]
-	                              : (series->values[half - 1] + series->values[half]) / 2;
-}
-
-static void print(struct series *series, int json)
-{
-	const char *row = json ? "{\"name\":\"%s\",\"unit\":\"%s\",\"median\":%.*f,\"min\":%.*f,"
-	                         "\"kvm_run\":%.4g}\n"
-	                       : "%-28s %-5s %14.*f %14.*f %9.4g";
-	int digits;
-
-	if (series->count == 0)
-		return;
-	qsort(series->values, series->count, sizeof(series->values[0]), ascending);
-	digits = strcmp(series->unit, "bytes") == 0 ? 0 : series->least < 10 ? 3 : 1;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	printf(row, series->name, series->unit, digits, middle(series), digits, series->least,
-	       series->kvm_runs / series->count);
-#pragma GCC diagnostic pop
-	if (!json)
-		printf("  %s\n", series->text);
-}
-
-static int bench_all(struct bench *bench, const struct options *options, struct series *all)
+static void print(const struct bench *bench, const struct table *table, const struct options *options)
 {
 	char host[128];
-	int failed = 0;
 
-	for (unsigned round = 0; round < options->samples; round++)
-		measure_round(bench, all, round, &failed);
-	for (size_t i = 0; i < RATIO_COUNT; i++)
-		derive(all, i, &all[figure_count + i]);
 	if (!options->json) {
 		bench_describe(bench, host, sizeof(host));
-		printf("%s; %u batches, on one processor, memory warm\n\n%-28s %-5s %14s %14s "
-		       "%9s\n",
-		       host, options->samples, "figure", "unit", "median", "minimum", "KVM_RUN");
+		printf("%s; %u batches, memory warm\n\n", host, options->settings.samples);
 	}
-	for (size_t i = 0; i < figure_count + RATIO_COUNT; i++)
-		print(&all[i], options->json);
-	return failed;
-}
-
-static int prepare(struct series *all, const struct options *options)
-{
-	for (size_t i = 0; i < figure_count + RATIO_COUNT; i++) {
-		all[i].values = calloc(options->samples, sizeof(all[i].values[0]));
-		if (all[i].values == NULL)
-			return -1;
-	}
-	for (size_t i = 0; i < figure_count; i++) {
-		all[i].name = figures[i].name;
-		all[i].unit = figures[i].unit;
-		all[i].text = figures[i].text;
-		all[i].stopped = options->filter != NULL &&
-		                 strstr(figures[i].name, options->filter) == NULL;
-	}
-	return 0;
-}
-
-static void discard(struct series *all)
-{
-	for (size_t i = 0; i < figure_count + RATIO_COUNT; i++)
-		free(all[i].values);
-	free(all);
+	if (options->goals)
+		goals_print(table);
+	else
+		table_print(table, options->json);
 }
 
 int main(int argc, char **argv)
 {
-	struct options options = {.guests = TEST_GUESTS, .samples = SAMPLES_DEFAULT};
-	struct series *all;
+	struct options options = {.settings = {.guests = TEST_GUESTS,
+	                                       .samples = SAMPLES_DEFAULT,
+	                                       .crowd = CROWD_DEFAULT}};
+	struct table table;
 	struct bench *bench;
-	int failed = 1;
+	int failed;
 
 	if (parse(argc, argv, &options) < 0) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	pin();
-	bench = bench_open(options.guests);
+	bench = bench_open(&options.settings);
 	if (bench == NULL)
 		return CANNOT_RUN;
-	all = calloc(figure_count + RATIO_COUNT, sizeof(all[0]));
-	if (all != NULL && prepare(all, &options) == 0)
-		failed = bench_all(bench, &options, all);
-	if (all != NULL)
-		discard(all);
+	failed = table_create(&table, options.settings.samples);
+	if (failed == 0) {
+		choose(&table, &options);
+		failed = measure_all(bench, &table);
+		print(bench, &table, &options);
+		table_destroy(&table);
+	}
 	bench_close(bench);
-	return failed;
+	return failed == 0 ? 0 : 1;
 }

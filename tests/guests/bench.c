@@ -180,10 +180,36 @@ __asm__(".text\n"
         "	jmp	out_forever\n"
         ".size out_forever, . - out_forever\n");
 
+/* What a request of a C program is made of: numbers formatted, memory allocated and freed. */
+static void answer_formatted(void)
+{
+	static const size_t sizes[] = {24, 200, 1500, 9000, 40000};
+	enum {
+		BLOCKS = sizeof(sizes) / sizeof(sizes[0])
+	};
+	char *blocks[BLOCKS], *copy;
+	char body[256];
+
+	for (int i = 0; i < BLOCKS; i++) {
+		blocks[i] = malloc(sizes[i]);
+		memset(blocks[i], i, sizes[i]);
+	}
+	snprintf(body, sizeof(body), "%s %d: %.6f, %g\n", "formatted", BLOCKS,
+	         (double)sizes[BLOCKS - 1] / 7, 1e300 / (double)sizes[0]);
+	copy = strdup(body);
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(blocks[i]);
+	backend_response_str(200, "text/plain", copy);
+}
+
+/* "/format" is one; any other URL is its own answer. */
 static void get(const char *url, const char *argument)
 {
 	(void)argument;
-	backend_response_str(200, "text/plain", url);
+	if (url[1] == 'f')
+		answer_formatted();
+	else
+		backend_response_str(200, "text/plain", url);
 }
 
 /* Outside of a sandbox, with the rounds as its argument: how many nanoseconds the same code takes. */
