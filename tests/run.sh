@@ -68,9 +68,10 @@ run_clang() {
 run_sanitize() {
 	export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	export KVMSB_SOAK_SECONDS=60
 	build build-sanitize clang -Db_sanitize=address,undefined -Db_lundef=false &&
 		run build-sanitize --timeout-multiplier 4
-	unset ASAN_OPTIONS UBSAN_OPTIONS
+	unset ASAN_OPTIONS UBSAN_OPTIONS KVMSB_SOAK_SECONDS
 }
 
 run_hardware() {
