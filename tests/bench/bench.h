@@ -124,15 +124,4 @@ int request(struct kvmsb *sandbox, const char *url, double *kvm_runs);
 typedef int (*operation)(struct bench *bench, double *kvm_runs);
 int time_operation(struct bench *bench, operation operate, unsigned count, struct sample *sample);
 
-/*
- * MERGE: becomes kvmsb_reserve(master, forks), so that forks that are built
- * find their frames populated.
- */
-static inline int reserve_forks(struct kvmsb *master, size_t forks)
-{
-	(void)master;
-	(void)forks;
-	return 0;
-}
-
 #endif

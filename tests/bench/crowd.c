@@ -139,7 +139,7 @@ static int gather(const struct bench *bench, struct crowd *crowd, size_t size, s
 	struct kvmsb_options options = options_for(bench->program);
 	size_t bytes = (size + room) * sizeof(crowd->forks[0]);
 
-	/* MERGE: options.learned_pages_limit = KVMSB_NO_LEARNING; */
+	options.learned_pages_limit = KVMSB_NO_LEARNING;
 	*crowd = (struct crowd){.forks = malloc(bytes)};
 	if (crowd->forks == NULL)
 		return complain("no memory for %zu forks", size);
@@ -163,7 +163,7 @@ static int gather_idle(struct bench *bench)
 	if (gather(bench, &idle, bench->settings.crowd, built, use_stack_only) < 0)
 		return -1;
 	/* After the forks' memory was measured: this takes what is not theirs. */
-	if (reserve_forks(idle.master, built) < 0)
+	if (kvmsb_reserve(idle.master, built) < 0)
 		return complain("kvmsb_reserve: %s", kvmsb_detail(idle.master));
 	return 0;
 }

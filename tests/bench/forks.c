@@ -61,7 +61,7 @@ static int measure_new_among(struct bench *bench, size_t live, struct sample *sa
 	static struct kvmsb *forks[AMONG];
 	int result;
 
-	if (reserve_forks(bench->master, live + FORKS) < 0)
+	if (kvmsb_reserve(bench->master, live + FORKS) < 0)
 		return complain("kvmsb_reserve: %s", kvmsb_detail(bench->master));
 	if (fork_many(bench->master, forks, live) < 0)
 		return -1;
@@ -173,7 +173,7 @@ static int measure_fork_new_call_16(struct bench *bench, struct sample *sample)
 
 	if (result < 0)
 		return result;
-	if (reserve_forks(bench->master, FORKS) < 0)
+	if (kvmsb_reserve(bench->master, FORKS) < 0)
 		return complain("kvmsb_reserve: %s", kvmsb_detail(bench->master));
 	start = now();
 	while (result == 0 && made < FORKS) {
