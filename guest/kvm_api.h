@@ -791,8 +791,8 @@ static inline long sys_make_ephemeral(int ephemeral)
 struct meminfo {
 	uint64_t max_memory;     /* limit of the program */
 	uint64_t max_reqmem;     /* limit of a request's private memory */
-	uint64_t reqmem_upper;   /* that it holds */
-	uint64_t reqmem_current; /* that it uses */
+	uint64_t reqmem_upper;   /* that it holds; 0: the host does not say */
+	uint64_t reqmem_current; /* that it uses; 0: the host does not say */
 };
 
 /* All zero outside of a sandbox. */

@@ -1174,8 +1174,9 @@ static void test_memory_information(void **state)
 	assert_value(CALL(guest, MEMORY, out), UNCHANGED);
 	memcpy(information, fake_at(guest, out), sizeof(information));
 	assert_int_equal(information[1], 100 * 4096);
-	assert_int_equal(information[2], 5 * 4096);
-	assert_int_equal(information[3], 5 * 4096);
+	/* What it holds may be what others wrote. */
+	assert_int_equal(information[2], 0);
+	assert_int_equal(information[3], 0);
 	assert_int_equal(CALL(guest, MEMORY, 0).action, HYPERCALL_DENIED);
 	assert_int_equal(CALL(guest, MEMORY, FAKE_READ_ONLY).action, HYPERCALL_DENIED);
 	assert_int_equal(CALL(guest, MEMORY, UINT64_MAX - 8).action, HYPERCALL_DENIED);

@@ -186,15 +186,16 @@ struct memory_information {
 	uint64_t reqmem_current;
 };
 
+/*
+ * What a request holds and uses stays 0: a fork holds what earlier requests and
+ * other forks wrote, which is not this guest's business.
+ */
 int call_get_meminfo(struct call *call)
 {
 	const struct space *space = call->process->space;
 	struct memory_information information = {.max_memory = call->process->config->memory_limit};
 
-	if (space->master != NULL) {
+	if (space->master != NULL)
 		information.max_reqmem = space->page_limit * PAGE_SIZE;
-		information.reqmem_current = (space->frame_count + space->table_count) * PAGE_SIZE;
-		information.reqmem_upper = information.reqmem_current;
-	}
 	return call_write(call, call->arguments[0], &information, sizeof(information));
 }
