@@ -328,11 +328,15 @@ int64_t sys_readlinkat(struct process *process, const uint64_t arguments[6])
 #define DIRECTORY_NEXT offsetof(struct dirent64, d_off)
 #define DIRECTORY_LENGTH offsetof(struct dirent64, d_reclen)
 
-/* The descriptor's position is the host's, and forks share it: it is set for every call. */
+/*
+ * The descriptor's position is the host's, and forks share it: it is set for every
+ * call. The kernel leaves the padding of entries as it was.
+ */
 static int64_t host_getdents(struct file *file, uint64_t offset, void *data, uint64_t size)
 {
 	int64_t result = -EINVAL;
 
+	memset(data, 0, size);
 	pthread_mutex_lock(&file->lock);
 	if (lseek(file->descriptor, (off_t)offset, SEEK_SET) >= 0)
 		result = syscall(SYS_getdents64, file->descriptor, data, size);
