@@ -71,6 +71,28 @@ FUNCTION(leave_marks,
          "mov %rbx, %r10; mov %rbx, %r12; mov %rbx, %r13; mov %rbx, %r14; mov %rbx, %r15\n"
          "mov %rbx, %rcx; mov %rbx, %rdx; mov %rbx, %rax; jmp *%r11");
 
+/*
+ * Marks where leave_marks leaves none: RSI, RDI, R11, flags, bases, RSP, selectors (of this table
+ * of descriptors or of a Linux host's), and other control words and x87 registers than the
+ * master's. end_show_marks reports all marks, and returns 0; end_with_marks ends with them: it
+ * returns, or, with 1 in RDI, faults.
+ */
+EXPORTED unsigned char other_stack[4096] __attribute__((aligned(64)));
+EXPORTED uint64_t own_stack;
+#define MARK_THE_REST                                                                              \
+	"mov %rsp, own_stack(%rip); mov $0x1b, %ecx; verr %cx; je 1f; mov $0x2b, %ecx\n"           \
+	"1: mov %ecx, %ds; mov %ecx, %es; mov %ecx, %fs; mov %ecx, %gs\n"                          \
+	"cmpb $0, has_fsgsbase(%rip); je 1f\n"                                                     \
+	"mov $0x6d61726b6d61, %rcx; wrfsbase %rcx; wrgsbase %rcx\n"                                \
+	"1: lea other_stack+2048(%rip), %rsp; fninit; fldz; fldlg2; fldln2; fldl2t; fld1; fldz\n"  \
+	"fldl2e; fld1; fucomi; fstp %st(0); push $0x25f; fldcw (%rsp); movl $0x9f80, (%rsp)\n"     \
+	"ldmxcsr (%rsp); mov %rbx, %rcx; mov %rbx, %rsi; mov %rbx, %r11\n"
+FUNCTION(end_show_marks, MARK_THE_REST
+         "mov %rbx, %rdi; push $0x244ed7; popf; call report; cld; mov own_stack(%rip), %rsp; ret");
+FUNCTION(end_with_marks, MARK_THE_REST
+         "test %edi, %edi; mov %rbx, %rdi; jnz 2f; push $0x244ed7; popf\n"
+         "mov own_stack(%rip), %rsp; ret; 2: push $0x244ed7; popf; ud2");
+
 /* Returns. */
 FUNCTION(end_return, "ret");
 FUNCTION(end_return_flags, "push $0x244ed7; popf; ret");
