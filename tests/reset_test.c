@@ -927,7 +927,6 @@ FIELDS process process_fields = {
 	AS("end: ENDING"),
 	AS("exit_status: ENDING(exited)"),
 	AS("exit_signal: ENDING(killed)"),
-	AS("system_calls: the host's statistics"),
 	AS("callback_begin: set by the sandbox"),
 	AS("callback_end: set by the sandbox"),
 };
@@ -1009,11 +1008,7 @@ FIELDS kvmsb sandbox_fields = {
 	AS("vcpu: of a run"),
 	AS("in_call: of a run"),
 	AS("host_error: of a run"),
-	AS("calls: the host's statistics"),
-	AS("resets: the same"),
-	AS("kvm_runs: the same"),
-	AS("hypercall_count: the same"),
-	AS("page_faults: the same"),
+	PARTS("counts: the host's statistics"),
 	PARTS("detail: for the host"),
 };
 #pragma GCC diagnostic pop
