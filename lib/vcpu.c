@@ -98,10 +98,8 @@ void vcpu_init(struct vcpu *vcpu, struct machine *machine, unsigned index)
 {
 	uint8_t *pages = machine_vcpu_pages(machine, index);
 
-	*vcpu = (struct vcpu){.machine = machine,
-	                      .index = index,
-	                      .fd = -1,
-	                      .counters = &machine->counters[index]};
+	*vcpu = (struct vcpu){
+		.machine = machine, .index = index, .fd = -1, .counters = &machine->counters[index]};
 	vcpu->interrupt_stack_end = (const uint64_t *)(const void *)(pages + 2 * PAGE_SIZE);
 }
 
@@ -116,8 +114,7 @@ static void begin_life(struct vcpu *vcpu)
 	vcpu->cached = (struct cached_translations){.index = vcpu->index};
 	vcpu->time_limit = (struct time_limit){.signal = machine->timeout_signal};
 	segments_write_tss(machine_vcpu_pages(machine, vcpu->index),
-	                   LAYOUT_KERNEL_VCPU +
-	                           vcpu->index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
+	                   LAYOUT_KERNEL_VCPU + vcpu->index * (uint64_t)LAYOUT_KERNEL_VCPU_STRIDE +
 	                           2 * PAGE_SIZE,
 	                   machine->entry != KVMSB_ENTRY_EXCEPTION);
 }

@@ -83,9 +83,10 @@ struct vcpu {
 
 	struct time_limit time_limit;
 
-	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
 	struct counters *counters;   /* of its index: what those before it counted is in there, too */
 	uint64_t counted[COUNTERS_OF_SANDBOX]; /* in there before the borrower came */
+
+	struct kvm_sregs user_sregs; /* of ring 3, without what a context brings */
 };
 
 /* By its borrower. */

@@ -93,8 +93,8 @@ static int64_t take_long(void *user, const void *data, size_t length)
 
 static void whatever_the_guest_does(void **unused)
 {
-	static const char *const symbols[] = {"spin",       "call_always", "ask_always",
-	                                      "fault_always", "say_always"};
+	static const char *const symbols[] = {"spin", "call_always", "ask_always", "fault_always",
+	                                      "say_always"};
 	const uint64_t step = scaled_ms(1) / 4;
 
 	(void)unused;
@@ -149,7 +149,8 @@ static void spinning_guests_starve_nobody(void **unused)
 	struct kvmsb *master = make(SPINNERS + 2);
 	struct caller spinners[SPINNERS];
 	unsigned calls = 0;
-	struct caller caller = {.fork = fixture_fork(master), .symbol = "one", .timeout_ns = TOLERANCE};
+	struct caller caller = {
+		.fork = fixture_fork(master), .symbol = "one", .timeout_ns = TOLERANCE};
 	uint64_t end;
 
 	(void)unused;
@@ -389,9 +390,9 @@ static void limits_three_deep(void **unused)
 static void a_thread_ends_before_its_timer(void **unused)
 {
 	struct kvmsb *master = make(1);
-	struct caller caller = {
-		.fork = fixture_fork(master), .symbol = "one", .timeout_ns = LIMIT};
-	struct caller after = {.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = 2 * LIMIT};
+	struct caller caller = {.fork = fixture_fork(master), .symbol = "one", .timeout_ns = LIMIT};
+	struct caller after = {
+		.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = 2 * LIMIT};
 
 	(void)unused;
 	assert_int_equal(caller_begin(&caller), 0);

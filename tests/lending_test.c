@@ -209,8 +209,7 @@ static void *take_turns(void *context)
 	pthread_barrier_wait(&turns_begin);
 	while (turns_taken < turns_wanted) {
 		caller_call(&caller);
-		turns->bad += caller.failed != 0 ||
-		              caller.result.outcome != KVMSB_OUTCOME_RETURNED ||
+		turns->bad += caller.failed != 0 || caller.result.outcome != KVMSB_OUTCOME_RETURNED ||
 		              caller.result.value != 0;
 		turns->count++;
 		turns_taken++;
@@ -557,8 +556,8 @@ static void ended_threads_leave_theirs(void **unused)
 	for (int i = 0; i < 10; i++) {
 		struct passer_by passer_by = {.caller = {.fork = fork, .symbol = "one"}};
 
-		assert_int_equal(
-			pthread_create(&passer_by.caller.thread, NULL, pass_by, &passer_by), 0);
+		assert_int_equal(pthread_create(&passer_by.caller.thread, NULL, pass_by, &passer_by),
+		                 0);
 		pthread_join(passer_by.caller.thread, NULL);
 		check_returned(&passer_by.caller, 1);
 		while (syscall(SYS_tgkill, getpid(), passer_by.id, 0) == 0)
