@@ -178,7 +178,8 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 		return error_set(error, result, "the guest's kernel pages: %s", strerror(-result));
 	invalidator_init(&machine->invalidator, machine->vm, &machine->memory,
 	                 machine->host->shadow_paging, machine->vcpu_pages);
-	return 0;
+	result = checks_create(machine);
+	return result < 0 ? error_set(error, result, "out of memory") : 0;
 }
 
 int machine_create(struct machine **out, const struct machine_limits *limits,
@@ -249,6 +250,7 @@ void machine_release(struct machine *machine)
 	if (machine->kvm >= 0)
 		close(machine->kvm);
 	learner_destroy(&machine->learner, ours);
+	checks_destroy(machine);
 	invalidator_destroy(&machine->invalidator, ours);
 	memory_destroy(&machine->memory, ours);
 	if (machine->alive != NULL)

@@ -11,6 +11,7 @@
 
 #include "address.h"
 #include "counters.h"
+#include "checks.h"
 #include "invalidate.h"
 #include "layout.h"
 #include "learner.h"
@@ -92,6 +93,7 @@ struct machine {
 
 	/* Those of vCPUs, by index, then those of threads. */
 	struct counters counters[LAYOUT_VCPU_MAXIMUM + MACHINE_COUNTERS_OF_THREADS];
+	CHECKED_MEMBER_OF_MACHINE
 };
 
 /* What machine_create() needs to know; all set. */

@@ -8,6 +8,7 @@
 
 #include "layout.h"
 #include "linux/mm.h"
+#include "linux/mm_check.h"
 #include "x86.h"
 
 #include <errno.h>
@@ -317,6 +318,7 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 
 		if (sandbox->space->poisoned)
 			return out_of_memory(sandbox, result);
+		mm_check(&sandbox->process, result->kvm_runs == 0);
 		space_enter(sandbox->space);
 		rip = sandbox->context.registers.rip;
 		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "linux/exec.h"
 #include "linux/mm.h"
+#include "linux/mm_check.h"
 #include "sized.h"
 #include "x86.h"
 
@@ -249,6 +250,7 @@ int kvmsb_reset(struct kvmsb *fork)
 	process_reset(&fork->process, &fork->master->process);
 	hypercalls_reset(&fork->hypercalls, &fork->master->hypercalls);
 	result = space_reset(fork->space);
+	mm_check(&fork->process, true);
 	fork->state = result < 0 ? SANDBOX_FORK_OVER : SANDBOX_FORK;
 	return result < 0 ? sandbox_fail(fork, result, "resetting memory: %s", strerror(-result)) : 0;
 }

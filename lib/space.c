@@ -44,8 +44,10 @@ static int table_allocate(void *context, gpa_t *table)
 	result = memory_table_allocate(memory, space->translations.epoch, table);
 	if (result < 0 && space_reclaim(space->machine))
 		result = memory_table_allocate(memory, space->translations.epoch, table);
-	if (result == 0)
+	if (result == 0) {
 		space->table_count++;
+		checks_table_taken(space, *table);
+	}
 	return result;
 }
 
@@ -54,6 +56,7 @@ static void table_release(void *context, gpa_t table)
 	struct space *space = context;
 
 	space->table_count--;
+	checks_table_given(space, table);
 	invalidate_free_table(invalidator_of(space), table);
 }
 
@@ -260,6 +263,7 @@ int space_create(struct space **out, struct machine *machine, uint64_t page_limi
 	struct space *space = space_new(machine, page_limit);
 	int result;
 
+	CHECKED_OPERATION(machine, NULL);
 	if (space == NULL)
 		return -ENOMEM;
 	result = pagetable_create(&space->table, ops_of(machine), space);
@@ -271,18 +275,24 @@ int space_create(struct space **out, struct machine *machine, uint64_t page_limi
 		space_destroy(space);
 		return result;
 	}
+	checks_made(space);
 	*out = space;
 	return 0;
 }
 
 int space_freeze(struct space *space, const struct fork_rules *rules)
 {
-	/* Frozen already: an earlier try got that far. */
-	int result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
+	int result;
 
+	CHECKED_OPERATION(space->machine, space);
 	space->machine->fork_rules = *rules;
+	/* Frozen already: an earlier try got that far. */
+	result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
+	if (result < 0)
+		return result;
+	checks_frozen(space);
 	/* No rule asks for it; but this comes once, and no writable shadow is left of its tables. */
-	return result < 0 ? result : invalidate_everything(invalidator_of(space));
+	return invalidate_everything(invalidator_of(space));
 }
 
 static void free_frames(struct space *space)
@@ -332,6 +342,7 @@ static int build_fork(struct space *space)
 
 static void free_space(struct space *space)
 {
+	checks_gone(space);
 	free_frames(space);
 	drop_tables(space);
 	free(space);
@@ -380,10 +391,13 @@ int space_reserve(struct machine *machine, uint64_t forks)
 
 int space_fork(struct space **fork, struct space *master)
 {
-	struct space *space = take_idle(master->machine);
+	struct space *space;
 	int result;
 
+	CHECKED_OPERATION(master->machine, NULL);
+	space = take_idle(master->machine);
 	if (space != NULL) {
+		checks_kept(space, false);
 		space->copied = space->restored = 0;
 		hold(space);
 		*fork = space;
@@ -394,11 +408,13 @@ int space_fork(struct space **fork, struct space *master)
 		return -ENOMEM;
 	space->master = master;
 	result = build_fork(space);
-	if (result < 0)
+	if (result < 0) {
 		free_space(space);
-	else
-		*fork = space;
-	return result;
+		return result;
+	}
+	checks_made(space);
+	*fork = space;
+	return 0;
 }
 
 static bool is_restorable(const struct space *space)
@@ -430,8 +446,10 @@ int space_reset(struct space *space)
 	uint64_t restored = space->restored;
 	int result;
 
+	CHECKED_OPERATION(space->machine, space);
 	if (restore(space)) {
 		machine_count(space->machine, COUNTER_pages_restored, space->restored - restored);
+		checks_fresh(space);
 		return 0;
 	}
 	free_frames(space);
@@ -440,6 +458,8 @@ int space_reset(struct space *space)
 	result = build_fork(space);
 	if (result < 0)
 		space->rebuild = true;
+	else
+		checks_fresh(space);
 	return result;
 }
 
@@ -449,9 +469,9 @@ static bool keep_idle(struct space *space)
 	struct machine *machine = space->machine;
 	bool kept = false;
 
-	if (machine->idle_space_count >= IDLE_SPACES || !restore(space) ||
-	    space->frame_count > IDLE_FRAMES + machine->learner.limit)
+	if (!restore(space) || space->frame_count > IDLE_FRAMES + machine->learner.limit)
 		return false;
+	checks_kept(space, true);
 	pthread_mutex_lock(&machine->lock);
 	if (machine->idle_space_count < IDLE_SPACES) {
 		space->next_idle = machine->idle_spaces;
@@ -467,6 +487,7 @@ void space_destroy(struct space *space)
 {
 	if (space == NULL)
 		return;
+	CHECKED_OPERATION(space->machine, NULL);
 	/*
 	 * A master goes last, and all of the machine's memory with it. In a forked
 	 * child the memory is not there: only what is the child's is freed.
@@ -480,6 +501,7 @@ void space_destroy(struct space *space)
 		invalidate_when_due(&machine->invalidator);
 		return;
 	}
+	checks_gone(space);
 	free(space);
 }
 
@@ -495,6 +517,7 @@ void space_free_idle(struct machine *machine)
 
 void space_enter(struct space *space)
 {
+	checks_entry(space);
 	invalidate_before_entry(&space->translations, &space->table);
 }
 
@@ -564,8 +587,10 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
               enum frame_fate fate)
 {
 	struct edit edit;
-	int result = check_map(space, va, length);
+	int result;
 
+	CHECKED_OPERATION(space->machine, space);
+	result = check_map(space, va, length);
 	if (result < 0)
 		return result;
 	if (!within_limit(space, length >> PAGE_SHIFT))
@@ -596,8 +621,10 @@ int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned pro
 {
 	uint32_t flags = leaf_flags(protection) | MAPPING_BORROWED;
 	struct edit edit;
-	int result = check_map(space, va, length);
+	int result;
 
+	CHECKED_OPERATION(space->machine, space);
+	result = check_map(space, va, length);
 	if (result < 0)
 		return result;
 	if ((flags & MAPPING_WRITE) != 0)
@@ -645,6 +672,7 @@ int space_unmap(struct space *space, gva_t va, uint64_t length)
 	struct edit edit;
 	int result;
 
+	CHECKED_OPERATION(space->machine, space);
 	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
 	space_edit_finish(&edit);
@@ -678,6 +706,7 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 	struct edit edit;
 	int result;
 
+	CHECKED_OPERATION(space->machine, space);
 	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection),
 	                           leaf_protected, &edit);
@@ -737,6 +766,7 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 	struct edit edit;
 	int result;
 
+	CHECKED_OPERATION(space->machine, space);
 	if (!range_within(from.value, length, LAYOUT_USER_END) ||
 	    !range_within(to.value, length, LAYOUT_USER_END))
 		return -EINVAL;
@@ -812,6 +842,7 @@ int space_make_private(struct space *space, gva_t va, bool by_guest)
 	gva_t page = gva(align_down(va.value, PAGE_SIZE));
 	struct mapping mapping;
 
+	CHECKED_OPERATION(space->machine, space);
 	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, page, &mapping) < 0)
 		return -EFAULT;
 	if ((mapping.flags & MAPPING_WRITE) != 0)
@@ -876,6 +907,7 @@ int space_pin_load(struct space *space, gva_t va, uint64_t *length, void **host)
 	struct mapping mapping;
 	int result = 0;
 
+	CHECKED_OPERATION(space->machine, space);
 	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0)
 		return -EFAULT;
 	if (!owns(space, mapping.frame)) {

@@ -15,6 +15,7 @@
 #define KVMSB_SPACE_H
 
 #include "address.h"
+#include "checks.h"
 #include "invalidate.h"
 #include "memory.h"
 #include "pagetable.h"
@@ -50,6 +51,7 @@ struct space {
 	uint64_t copied;       /* pages copied from the master */
 	uint64_t restored;     /* pages restored by resets */
 	struct space *next_idle;
+	CHECKED_MEMBER_OF_SPACE
 };
 
 /* Protection of a mapping; 0 is for nobody (PROT_NONE), others include reading. */
