@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs what is needed, builds with gcc, with clang and with the sanitizers,
-# runs all test suites, and ends with "N passed, N failed".
+# Installs what is needed, builds with gcc, with clang, with the sanitizers and
+# with the checks of lib/checks.h, runs all test suites, and ends with "N passed, N failed".
 # Fails on compiler warnings, and on tests that could not run although this
 # machine has a usable /dev/kvm.
-# usage: tests/run.sh [BUILD...]   BUILD: gcc clang sanitize hardware; all unless named
+# usage: tests/run.sh [BUILD...]   BUILD: gcc clang sanitize checked hardware; all unless named
 
 set -eu
 
@@ -74,6 +74,12 @@ run_sanitize() {
 	unset ASAN_OPTIONS UBSAN_OPTIONS KVMSB_SOAK_SECONDS
 }
 
+# What reads tables and memory; the rest would be the same once more.
+run_checked() {
+	build build-checked gcc -Dchecks=true &&
+		run build-checked --suite pure --suite fault --suite kvm --timeout-multiplier 3
+}
+
 run_hardware() {
 	build build gcc && run build --suite hardware --verbose --num-processes 3
 }
@@ -103,10 +109,10 @@ END
 }
 
 : >"$work/log.json"
-[ $# -gt 0 ] || set -- gcc hardware clang sanitize
+[ $# -gt 0 ] || set -- gcc hardware clang sanitize checked
 for name; do
 	case $name in
-		gcc | clang | sanitize | hardware) "run_$name" || true ;;
+		gcc | clang | sanitize | checked | hardware) "run_$name" || true ;;
 		*) echo "unknown build: $name" >&2; exit 2 ;;
 	esac
 done
