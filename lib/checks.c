@@ -174,6 +174,12 @@ enum reach {
 	REACH_WRITE
 };
 
+/* Forks share it where they only read, and their master has nothing. */
+static bool is_zero_frame(const struct space *space, gpa_t frame)
+{
+	return space->master != NULL && frame.value == space->machine->zero_frame.value;
+}
+
 /* Whether a program may reach a data frame, and how: the one place that says it. */
 static enum reach reach_of(const struct space *space, gpa_t frame)
 {
@@ -184,7 +190,7 @@ static enum reach reach_of(const struct space *space, gpa_t frame)
 	for (const struct space *above = space->master; above != NULL; above = above->master)
 		if (memory_owns(memory, frame, above->translations.serial))
 			return REACH_READ;
-	return REACH_NOT;
+	return is_zero_frame(space, frame) ? REACH_READ : REACH_NOT;
 }
 
 static bool is_own(const struct space *space, gpa_t frame)
@@ -246,7 +252,7 @@ static void check_against_master(const struct walk *walk, const struct place *pl
 		if (flags_of(place->entry) !=
 		    (is_own(space, frame) ? flags_of_copy(mapping.flags) : mapping.flags))
 			wrong(walk, place, "not the master's permissions");
-	} else if (!is_own(space, frame)) {
+	} else if (!is_own(space, frame) && !is_zero_frame(space, frame)) {
 		wrong(walk, place, "a page of the master's where it has none");
 	}
 	if (is_own(space, frame) && own->source != source.value)
@@ -528,6 +534,11 @@ static void check_contents(struct checks *checks, const struct space *space)
 		const void *wanted = zeros;
 
 		own = &memory->frames[number];
+		if (own->fate == FRAME_TAKEN)
+			checks_violation(space, gva(own->page), frame,
+			                 "a page that a new fork does not have");
+		if (own->fate == FRAME_KEPT)
+			continue;
 		if (own->source != 0) {
 			check_unchanged(space, gva(own->page), gpa(own->source));
 			wanted = memory_data(memory, gpa(own->source));

@@ -66,20 +66,22 @@ static void set_up(struct scene *scene)
 	                                      .vcpu_limit = 1,
 	                                      .timeout_signal = SIGURG,
 	                                      .entry = KVMSB_ENTRY_AUTOMATIC};
+	const struct fork_rules rules = {
+		.page_limit = PLENTY, .keep_limit = PLENTY, .call_stack = gva(DATA)};
 	const unsigned writable = SPACE_READ | SPACE_WRITE;
 	struct kvmsb_error error = KVMSB_ERROR_INIT;
 	struct space *master = NULL;
 
 	must(machine_create(&scene->machine, &limits, &error) == 0, error.detail);
 	must(space_create(&master, scene->machine, PLENTY) == 0, "space_create");
-	must(space_map(master, gva(DATA), DATA_PAGES * PAGE_SIZE, writable, false) == 0 &&
-	             space_map(master, gva(CODE), PAGE_SIZE, SPACE_READ | SPACE_EXECUTE, false) == 0 &&
-	             space_map(master, gva(FAR), PAGE_SIZE, writable, false) == 0 &&
-	             space_map(master, gva(FARTHER), PAGE_SIZE, writable, false) == 0 &&
-	             space_freeze(master) == 0,
+	must(space_map(master, gva(DATA), DATA_PAGES * PAGE_SIZE, writable, FRAME_RESTORED) == 0 &&
+	             space_map(master, gva(CODE), PAGE_SIZE, SPACE_READ | SPACE_EXECUTE,
+	                       FRAME_RESTORED) == 0 &&
+	             space_map(master, gva(FAR), PAGE_SIZE, writable, FRAME_RESTORED) == 0 &&
+	             space_map(master, gva(FARTHER), PAGE_SIZE, writable, FRAME_RESTORED) == 0 &&
+	             space_freeze(master, &rules) == 0,
 	     "a master");
-	must(space_fork(&scene->fork, master, PLENTY, gva(DATA)) == 0 &&
-	             space_fork(&scene->other, master, PLENTY, gva(DATA)) == 0 &&
+	must(space_fork(&scene->fork, master) == 0 && space_fork(&scene->other, master) == 0 &&
 	             space_make_private(scene->fork, data_page(1), false) == 0 &&
 	             space_make_private(scene->other, data_page(1), false) == 0,
 	     "forks");
@@ -328,7 +330,7 @@ static void kept_page_changes(struct scene *scene)
 
 	space_destroy(scene->fork);
 	*page = 1;
-	must(space_fork(&scene->fork, scene->master, PLENTY, gva(DATA)) == 0, "a fork");
+	must(space_fork(&scene->fork, scene->master) == 0, "a fork");
 }
 
 /* What a reset ends with, had it left out a page. */
