@@ -76,8 +76,10 @@ run_sanitize() {
 
 # What reads tables and memory; the rest would be the same once more.
 run_checked() {
+	export KVMSB_SOAK_SECONDS=60
 	build build-checked gcc -Dchecks=true &&
 		run build-checked --suite pure --suite fault --suite kvm --timeout-multiplier 3
+	unset KVMSB_SOAK_SECONDS
 }
 
 run_hardware() {
