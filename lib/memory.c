@@ -161,6 +161,8 @@ static bool try_take(struct memory *memory, struct memory_window *window, uint32
 
 	pthread_mutex_lock(&memory->lock);
 	taken = window_take(window, number);
+	if (taken)
+		++*(window == &memory->data ? &memory->frames_in_use : &memory->tables_in_use);
 	pthread_mutex_unlock(&memory->lock);
 	return taken;
 }
@@ -252,7 +254,6 @@ int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame)
 
 	if (result < 0)
 		return result;
-	memory->frames_in_use++;
 	*frame = window_frame(&memory->data, number);
 	memory->frames[number] = (struct frame){
 		.owner = owner, .previous = FRAME_NONE, .next = FRAME_NONE};
@@ -302,7 +303,6 @@ int memory_table_allocate(struct memory *memory, uint64_t epoch, gpa_t *table)
 
 	if (result < 0)
 		return result;
-	memory->tables_in_use++;
 	*table = window_frame(&memory->tables, number);
 	memory->table_epochs[number] = epoch;
 	return 0;
