@@ -72,8 +72,8 @@ void checks_operation_end(struct checks_operation *operation);
 
 /* In the block that it stands in, from here on to whichever end, an operation is at work. */
 #define CHECKED_OPERATION(machine, space)                                                          \
-	struct checks_operation checked_operation __attribute__((cleanup(checks_operation_end))) = \
-		checks_operation_begin(machine, space)
+	__attribute__((unused, cleanup(checks_operation_end))) struct checks_operation             \
+		checked_operation = checks_operation_begin(machine, space)
 
 /* Within an operation. */
 void checks_made(struct space *space);   /* exists from now on */

@@ -63,6 +63,15 @@ struct learned_pages *learner_pages(struct learner *learner)
 	return pages;
 }
 
+uint32_t learner_count(struct learner *learner)
+{
+	struct learned_pages *pages = learner_pages(learner);
+	uint32_t count = pages != NULL ? pages->count : 0;
+
+	learned_pages_release(pages);
+	return count;
+}
+
 /* All of these hold the lock. */
 
 /* The first that is not below `page`. */

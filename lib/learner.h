@@ -67,6 +67,9 @@ void learner_sampled(struct learner *learner);
 struct learned_pages *learner_pages(struct learner *learner);
 void learned_pages_release(struct learned_pages *pages); /* NULL is allowed */
 
+/* How many are learned now. */
+uint32_t learner_count(struct learner *learner);
+
 static inline uint64_t learner_version(const struct learner *learner)
 {
 	return atomic_load_explicit(&learner->version, memory_order_acquire);

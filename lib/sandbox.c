@@ -315,6 +315,7 @@ static void fill_own(const struct kvmsb *sandbox, struct kvmsb_statistics *own)
 	SANDBOX_COUNTERS(OWN)
 #undef OWN
 	own->pages_private = sandbox->space->frame_count;
+	own->pages_held = sandbox->space->held;
 }
 
 /* What was counted of the machine, other than invalidations. */
@@ -337,6 +338,10 @@ static void fill_present(struct machine *machine, struct kvmsb_statistics *own)
 	own->machine_vcpus = machine->vcpu_count;
 	own->machine_memory = (machine->memory.frames_in_use + machine->memory.tables_in_use)
 	                      << PAGE_SHIFT;
+	own->machine_kernel_memory = machine_kernel_bytes(machine);
+	own->machine_learned_pages = learner_count(&machine->learner);
+	own->machine_vcpu_waits = machine->statistics.vcpu_waits;
+	own->machine_vcpu_refusals = machine->statistics.vcpu_refusals;
 	pthread_mutex_lock(&machine->lock);
 	own->machine_forks_idle = machine->idle_space_count;
 	pthread_mutex_unlock(&machine->lock);

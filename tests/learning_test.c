@@ -74,6 +74,8 @@ static void a_learned_request_takes_no_fault(void **unused)
 		teach(master, kinds[kind].write, kinds[kind].sum, 2);
 		fork = fixture_fork(master);
 		assert_true(fixture_statistics(fork).pages_private >= COUNT);
+		assert_true(fixture_statistics(fork).pages_held >= COUNT);
+		assert_true(fixture_statistics(fork).machine_learned_pages >= COUNT);
 		assert_int_equal(fixture_value(fork, kinds[kind].read, NUMBERS(FIRST, COUNT)),
 		                 kinds[kind].sum);
 		for (unsigned round = 0; round < 3; round++) {

@@ -332,14 +332,20 @@ struct kvmsb_statistics {
 	uint64_t pages_private;       /* pages the fork holds private now */
 	uint64_t pages_copied;        /* made private since creation */
 	uint64_t pages_restored;      /* copied back by resets */
+	uint64_t pages_held;          /* made private before a request wrote them, by this fork and by those
+	                                 before it whose memory it took over */
 
 	/* The machine now. */
 	uint64_t machine_forks;       /* live forks of the program */
 	uint64_t machine_forks_idle;  /* destroyed ones that are kept for the next */
 	uint64_t machine_vcpus;       /* virtual processors of the program */
 	uint64_t machine_memory;      /* bytes of guest memory and page tables in use */
+	uint64_t machine_kernel_memory; /* bytes that KVM may take for the program: an estimate, from above */
+	uint64_t machine_learned_pages; /* that forks made now hold from the start */
 	/* And since it was created; what has the name of a count above is its total. */
 	uint64_t machine_forks_made;
+	uint64_t machine_vcpu_waits;    /* calls that waited for a virtual processor */
+	uint64_t machine_vcpu_refusals; /* calls that found options.vcpu_queue_limit waiting */
 	uint64_t machine_calls;
 	uint64_t machine_resets;
 	uint64_t machine_kvm_runs;
