@@ -37,6 +37,7 @@ enum victim {
 	MASK_OF_THREAD,
 	TIMER_CREATION,
 	TIMER_SETTING,
+	EVICTION,
 };
 static _Atomic int victim;
 static _Atomic int failures_left;
@@ -44,6 +45,8 @@ static _Atomic int failures_left;
 static struct machine *held_by;
 static unsigned held_until;
 static _Atomic unsigned timers_set;
+/* Whoever saves another's state waits at this point. */
+static _Atomic bool evictions_held, eviction_begun;
 
 /* Threads in the order in which they had a processor set up for them; for one processor. */
 static pthread_t served[64];
@@ -78,8 +81,14 @@ int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument)
 {
+	if (request == KVM_GET_XSAVE && evictions_held) {
+		eviction_begun = true;
+		while (evictions_held)
+			caller_sleep(1000000);
+	}
 	if ((request == KVM_CREATE_VCPU && meets(CREATION)) ||
-	    (request == KVM_SET_SIGNAL_MASK && meets(MASK_OF_KVM))) {
+	    (request == KVM_SET_SIGNAL_MASK && meets(MASK_OF_KVM)) ||
+	    (request == KVM_GET_XSAVE && meets(EVICTION))) {
 		errno = ENOMEM;
 		return -1;
 	}
@@ -132,6 +141,7 @@ static int end_well(void **unused)
 	alarm(0);
 	let_fail(NOTHING, 0);
 	held_by = NULL;
+	evictions_held = false;
 	return 0;
 }
 
@@ -396,14 +406,14 @@ static void open_gate(struct gate *gate)
 	pthread_mutex_unlock(&gate->lock);
 }
 
-static struct kvmsb *make_gated(struct gate *gate, uint32_t queue_limit)
+static struct kvmsb *make_gated(struct gate *gate, uint32_t vcpu_limit, uint32_t queue_limit)
 {
 	struct kvmsb_options options = fixture_options(LIMITS);
 
 	pthread_mutex_init(&gate->lock, NULL);
 	pthread_cond_init(&gate->changed, NULL);
 	options.standard_output = (struct kvmsb_stream){.write = pass_gate, .user = gate};
-	options.vcpu_limit = 1;
+	options.vcpu_limit = vcpu_limit;
 	options.vcpu_queue_limit = queue_limit;
 	return fixture_master(&options);
 }
@@ -415,7 +425,7 @@ static struct kvmsb *make_gated(struct gate *gate, uint32_t queue_limit)
 static void a_call_that_has_begun_comes_first(void **unused)
 {
 	struct gate gate = {.open = false};
-	struct kvmsb *master = make_gated(&gate, 1);
+	struct kvmsb *master = make_gated(&gate, 1, 1);
 	struct caller begun = {.fork = fixture_fork(master),
 	                       .symbol = "say_and_spin",
 	                       .timeout_ns = scaled_ms(1000)};
@@ -447,7 +457,7 @@ static void a_call_that_has_begun_comes_first(void **unused)
 static void a_call_that_has_begun_times_out(void **unused)
 {
 	struct gate gate = {.open = false};
-	struct kvmsb *master = make_gated(&gate, 0);
+	struct kvmsb *master = make_gated(&gate, 1, 0);
 	struct caller begun = {
 		.fork = fixture_fork(master), .symbol = "say", .timeout_ns = scaled_ms(200)};
 	struct vcpu *vcpu;
@@ -465,6 +475,90 @@ static void a_call_that_has_begun_times_out(void **unused)
 	check_at_rest(master);
 	kvmsb_destroy(begun.fork);
 	kvmsb_destroy(master);
+}
+
+/*
+ * Another takes its processor just when it comes back, and saves its state: it
+ * waits for that, and for no more, as there is a second processor. If saving
+ * fails, that is the other's failure.
+ */
+static void check_evicted(bool fails)
+{
+	struct gate gate = {.open = false};
+	struct kvmsb *master = make_gated(&gate, 2, 0);
+	struct caller begun = {.fork = fixture_fork(master),
+	                       .symbol = "say_with_vector",
+	                       .numbers = {5, 1},
+	                       .timeout_ns = AMPLE};
+	struct caller other = {
+		.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = scaled_ms(1000)};
+	struct vcpu *vcpu;
+
+	assert_int_equal(caller_begin(&begun), 0);
+	wait_at_gate(&gate);
+	vcpu = take_one(master);
+	assert_null(vcpu->resident);
+	eviction_begun = false;
+	evictions_held = true;
+	let_fail(EVICTION, fails);
+	assert_int_equal(caller_begin(&other), 0);
+	while (!eviction_begun)
+		caller_sleep(1000000);
+	open_gate(&gate);
+	while (master->machine->vcpu_wanted == 0)
+		caller_sleep(1000000);
+	machine_vcpu_release(vcpu, NULL);
+	evictions_held = false;
+	caller_end(&begun);
+	check_returned(&begun, 0);
+	caller_end(&other);
+	assert_int_equal(other.failed, fails ? -ENOMEM : 0);
+	if (!fails)
+		assert_true(begun.end < other.start + other.timeout_ns);
+	check_at_rest(master);
+	kvmsb_destroy(other.fork);
+	kvmsb_destroy(begun.fork);
+	kvmsb_destroy(master);
+}
+
+/* It is over while its state is being saved, where it still is the one that is written to. */
+static void a_call_ends_while_it_is_evicted(void **unused)
+{
+	struct gate gate = {.open = false};
+	struct kvmsb *master = make_gated(&gate, 1, 0);
+	struct caller begun = {
+		.fork = fixture_fork(master), .symbol = "say", .timeout_ns = scaled_ms(100)};
+	struct caller other = {.fork = fixture_fork(master), .symbol = "one", .timeout_ns = AMPLE};
+	uint64_t saved;
+
+	(void)unused;
+	assert_int_equal(caller_begin(&begun), 0);
+	wait_at_gate(&gate);
+	eviction_begun = false;
+	evictions_held = true;
+	assert_int_equal(caller_begin(&other), 0);
+	while (!eviction_begun)
+		caller_sleep(1000000);
+	open_gate(&gate);
+	caller_sleep(scaled_ms(200));
+	saved = caller_now();
+	evictions_held = false;
+	caller_end(&begun);
+	assert_outcome(begun.fork, &begun.result, KVMSB_OUTCOME_TIMED_OUT);
+	assert_true(begun.end >= saved);
+	caller_end(&other);
+	check_returned(&other, 1);
+	check_at_rest(master);
+	kvmsb_destroy(other.fork);
+	kvmsb_destroy(begun.fork);
+	kvmsb_destroy(master);
+}
+
+static void a_call_comes_back_while_it_is_evicted(void **unused)
+{
+	(void)unused;
+	check_evicted(false);
+	check_evicted(true);
 }
 
 /* Inside a function of the host: runs a guest of the same few processors. */
@@ -793,6 +887,8 @@ int main(void)
 		LIMITED(too_many_wait),
 		LIMITED(a_call_that_has_begun_comes_first),
 		LIMITED(a_call_that_has_begun_times_out),
+		LIMITED(a_call_comes_back_while_it_is_evicted),
+		LIMITED(a_call_ends_while_it_is_evicted),
 		LIMITED(nested_calls_share_few),
 		LIMITED(a_thread_keeps_its_processor),
 		LIMITED(ended_threads_leave_theirs),
