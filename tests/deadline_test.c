@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define LIMITS GUEST("limits-static")
-#define LIMIT scaled_ms(100)
+#define LIMIT (time_scale() > 5 ? scaled_ms(25) : scaled_ms(100))
 /* By which a limit may be late on a machine that others use as well. */
 #define TOLERANCE scaled_ms(1000)
 /* Not reached unless something is wrong. */

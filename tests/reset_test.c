@@ -501,6 +501,13 @@ static void check_component(struct bench *bench, size_t component,
 	}
 }
 
+/* Selectors stay what one has loaded on some hosts; on others ring 3 finds none to load. */
+static bool is_lost_selector(const struct bench *bench, const struct register_row *row)
+{
+	return !bench->master->machine->host->selectors_stay && strlen(row->name) == 2 &&
+	       row->name[1] == 's' && strchr("defg", row->name[0]) != NULL;
+}
+
 /* Where WRFSBASE is not there, the bases are marked by system call, as channels. */
 static bool can_be_marked(struct bench *bench, const struct register_row *row)
 {
@@ -509,7 +516,8 @@ static bool can_be_marked(struct bench *bench, const struct register_row *row)
 	assert_int_equal(kvmsb_memory_read(bench->fork, fixture_symbol(bench->fork, "has_fsgsbase"),
 	                                   &has_instruction, 1),
 	                 0);
-	return row->mark == MARKED && (has_instruction || strstr(row->name, "_base") == NULL);
+	return row->mark == MARKED && !is_lost_selector(bench, row) &&
+	       (has_instruction || strstr(row->name, "_base") == NULL);
 }
 
 static void check_marks(struct bench *bench, const struct handover_report *clean,
