@@ -223,7 +223,7 @@ static const struct row {
           {LOOK(F0, VALUE)},
           {DISCARD(F0), ORDER(REVOKED)},
           {LOOK(F0, 0)},
-          {FILL(F0, ANOTHER)},
+          {FILL(F0, ANOTHER), ORDER(FAULTED)},
           {LOOK(F0, ANOTHER)}}},
 	{"read(2) into what was read",
          {{LOOK(F0, INITIAL(F0))},
@@ -420,8 +420,8 @@ static const struct row {
           {LOOK(F0, VALUE)},
           {DISCARD(F0), ORDER(MIGRATED), ELSEWHERE},
           {LOOK(F0, 0)},
-          {FILL(F0, ANOTHER)},
-          {LOOK(F0, ANOTHER), ELSEWHERE}}},
+          {FILL(F0, ANOTHER), ORDER(FAULTED)},
+          {LOOK(F0, ANOTHER)}}},
 	{"read in by another vCPU's run",
          {{LOOK(F0, INITIAL(F0))}, {READ_IN(F0), ORDER(MIGRATED), ELSEWHERE}, {LOOK(F0, INPUT)}}},
 };
@@ -760,10 +760,16 @@ static bool other_runs(struct scene *scene)
 
 /* Steps of the host. */
 
+/*
+ * With frames that others had before, not as what was kept of the destroyed one.
+ * Where tables wait, none are used again yet, and reclaiming would drop the shadow.
+ */
 static bool fork_anew(struct scene *scene, struct kvmsb **fork)
 {
 	kvmsb_destroy(*fork);
 	*fork = NULL;
+	if (!is_shadow(scene))
+		space_reclaim(scene->master->machine);
 	return host_did(scene, "fork", kvmsb_fork(scene->master, fork, NULL));
 }
 
