@@ -121,25 +121,10 @@ static uint64_t hash_table(const struct memory *memory, gpa_t table)
 	return hash_page(memory_table(memory, table), PTE_ACCESSED | PTE_DIRTY);
 }
 
-static uint32_t data_number(const struct memory *memory, gpa_t frame)
-{
-	return (uint32_t)((frame.value - memory->data.base) >> PAGE_SHIFT);
-}
-
-static uint32_t table_number(const struct memory *memory, gpa_t table)
-{
-	return (uint32_t)((table.value - memory->tables.base) >> PAGE_SHIFT);
-}
-
-static gpa_t data_address(const struct memory *memory, uint32_t number)
-{
-	return gpa(memory->data.base + ((uint64_t)number << PAGE_SHIFT));
-}
-
 static void check_unchanged(const struct space *space, gva_t va, gpa_t frame)
 {
 	const struct memory *memory = &space->machine->memory;
-	uint64_t hash = space->machine->checks->frame_hash[data_number(memory, frame)];
+	uint64_t hash = space->machine->checks->frame_hash[window_number(&memory->data, frame)];
 
 	if (hash != 0 && hash != hash_page(memory_data(memory, frame), 0))
 		checks_violation(space, va, frame, "a page of a frozen master has changed");
@@ -262,7 +247,7 @@ static void check_against_master(const struct walk *walk, const struct place *pl
 static void check_own_frame(struct walk *walk, const struct place *place, gva_t page, gpa_t frame)
 {
 	const struct memory *memory = &walk->space->machine->memory;
-	uint64_t *last_walk = &walk->checks->frame_walk[data_number(memory, frame)];
+	uint64_t *last_walk = &walk->checks->frame_walk[window_number(&memory->data, frame)];
 
 	if (*last_walk == walk->checks->walk)
 		wrong(walk, place, "a frame is mapped twice");
@@ -406,7 +391,7 @@ static const uint64_t *claim_table(struct walk *walk, gpa_t table, uint64_t addr
 {
 	const struct memory *memory = &walk->space->machine->memory;
 	const uint64_t *entries = memory_table(memory, table);
-	uint32_t number = table_number(memory, table);
+	uint32_t number = window_number(&memory->tables, table);
 
 	if (entries == NULL)
 		checks_violation(walk->space, gva(address), table,
@@ -456,7 +441,7 @@ static void check_listed(const struct walk *walk, uint32_t number, uint32_t prev
 {
 	const struct space *space = walk->space;
 	const struct memory *memory = &space->machine->memory;
-	gpa_t frame = data_address(memory, number);
+	gpa_t frame = window_frame(&memory->data, number);
 	const struct frame *listed = memory_frame(memory, frame);
 	gva_t page = gva(listed->page);
 
@@ -483,7 +468,7 @@ static void check_list(const struct walk *walk)
 	for (uint32_t number = space->first_frame; number != FRAME_NONE;
 	     number = memory->frames[number].next) {
 		if (number >= memory->data.used >> PAGE_SHIFT || count == space->frame_count)
-			checks_violation(space, gva(0), data_address(memory, number),
+			checks_violation(space, gva(0), window_frame(&memory->data, number),
 			                 "a list of frames is broken");
 		check_listed(walk, number, previous);
 		previous = number;
@@ -530,7 +515,7 @@ static void check_contents(struct checks *checks, const struct space *space)
 	const struct frame *own;
 
 	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = own->next) {
-		gpa_t frame = data_address(memory, number);
+		gpa_t frame = window_frame(&memory->data, number);
 		const void *wanted = zeros;
 
 		own = &memory->frames[number];
@@ -622,7 +607,7 @@ static int check_kernel_table(void *context, gpa_t table, unsigned level)
 {
 	const struct machine *machine = context;
 	const struct checks *checks = machine->checks;
-	uint32_t number = table_number(&machine->memory, table);
+	uint32_t number = window_number(&machine->memory.tables, table);
 
 	(void)level;
 	if (checks->table_owner[number] != KERNEL_OWNER ||
@@ -636,7 +621,7 @@ static int adopt_kernel_table(void *context, gpa_t table, unsigned level)
 {
 	const struct machine *machine = context;
 	struct checks *checks = machine->checks;
-	uint32_t number = table_number(&machine->memory, table);
+	uint32_t number = window_number(&machine->memory.tables, table);
 
 	(void)level;
 	checks->table_owner[number] = KERNEL_OWNER;
@@ -664,7 +649,7 @@ static void check_free_frames(struct checks *checks, const struct memory *memory
 
 		if (number >= memory->data.used >> PAGE_SHIFT ||
 		    memory->frames[number].owner != 0 || checks->frame_walk[number] == checks->walk)
-			checks_violation(NULL, gva(0), data_address(memory, number),
+			checks_violation(NULL, gva(0), window_frame(&memory->data, number),
 			                 "a free frame has an owner, or is free twice");
 		checks->frame_walk[number] = checks->walk;
 	}
@@ -739,9 +724,9 @@ static void check_some_frozen(struct machine *machine)
 			continue;
 		checked++;
 		if (checks->frame_hash[checks->cursor] !=
-		    hash_page(memory_data(memory, data_address(memory, checks->cursor)), 0))
+		    hash_page(memory_data(memory, window_frame(&memory->data, checks->cursor)), 0))
 			checks_violation(NULL, gva(memory->frames[checks->cursor].page),
-			                 data_address(memory, checks->cursor),
+			                 window_frame(&memory->data, checks->cursor),
 			                 "a page of a frozen master has changed");
 	}
 }
@@ -877,7 +862,8 @@ static int hash_frozen_table(void *context, gpa_t table, unsigned level)
 	const struct memory *memory = &space->machine->memory;
 
 	(void)level;
-	space->machine->checks->table_hash[table_number(memory, table)] = hash_table(memory, table);
+	space->machine->checks->table_hash[window_number(&memory->tables, table)] = hash_table(
+		memory, table);
 	return 0;
 }
 
@@ -890,7 +876,7 @@ void checks_frozen(struct space *space)
 	for (uint32_t number = space->first_frame; number != FRAME_NONE;
 	     number = memory->frames[number].next)
 		space->machine->checks->frame_hash[number] = hash_page(
-			memory_data(memory, data_address(memory, number)), 0);
+			memory_data(memory, window_frame(&memory->data, number)), 0);
 	pagetable_visit_tables(&space->table, hash_frozen_table, space);
 }
 
@@ -920,7 +906,7 @@ static void check_end(struct machine *machine, const struct space *master)
 	for (uint32_t number = master->first_frame; number != FRAME_NONE;
 	     number = memory->frames[number].next)
 		check_unchanged(master, gva(memory->frames[number].page),
-		                data_address(memory, number));
+		                window_frame(&memory->data, number));
 	machine->checks->over = true;
 }
 
@@ -947,7 +933,7 @@ void checks_table_taken(struct space *space, gpa_t table)
 
 	if (!is_checked(space->machine))
 		return;
-	owner = &checks->table_owner[table_number(&space->machine->memory, table)];
+	owner = &checks->table_owner[window_number(&space->machine->memory.tables, table)];
 	if (*owner != 0)
 		checks_violation(space, gva(0), table, "a table was handed out that has an owner");
 	*owner = space->translations.serial;
@@ -960,7 +946,7 @@ void checks_table_given(struct space *space, gpa_t table)
 
 	if (!is_checked(space->machine))
 		return;
-	owner = &checks->table_owner[table_number(&space->machine->memory, table)];
+	owner = &checks->table_owner[window_number(&space->machine->memory.tables, table)];
 	if (*owner != space->translations.serial)
 		checks_violation(space, gva(0), table,
 		                 "a table is given back by another than its owner");

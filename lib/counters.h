@@ -73,11 +73,16 @@ static inline uint64_t counters_value(const struct counters *counters, enum coun
 	return atomic_load_explicit(&counters->value[which], memory_order_relaxed);
 }
 
-/* By the only one who writes them: no locked instruction. */
+/* By the only one who writes it: no locked instruction. */
+static inline void count_alone(_Atomic uint64_t *count, uint64_t more)
+{
+	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + more,
+	                      memory_order_relaxed);
+}
+
 static inline void counters_add(struct counters *counters, enum counter which, uint64_t more)
 {
-	atomic_store_explicit(&counters->value[which], counters_value(counters, which) + more,
-	                      memory_order_relaxed);
+	count_alone(&counters->value[which], more);
 }
 
 /* By any thread. */

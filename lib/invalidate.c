@@ -2,6 +2,7 @@
 /* Invalidation of translations; see invalidate.h. */
 #include "invalidate.h"
 
+#include "counters.h"
 #include "kvm.h"
 #include "util.h"
 #include "x86.h"
@@ -31,13 +32,6 @@ enum invalidation_count invalidation_left_out = INVALIDATION_COUNTS;
 static void count(struct invalidator *invalidator, enum invalidation_count what, uint64_t times)
 {
 	invalidator->counts[what] += times;
-}
-
-/* Only the vCPU's borrower adds to it. */
-static void count_entry(_Atomic uint64_t *counted)
-{
-	atomic_store_explicit(counted, atomic_load_explicit(counted, memory_order_relaxed) + 1,
-	                      memory_order_relaxed);
 }
 
 static uint64_t counted_at_entries(const struct entry_counts *entries, enum invalidation_count what)
@@ -126,8 +120,8 @@ static uint64_t choose_cr3(struct invalidator *invalidator, const struct cached_
 	if (invalidator->shadow || up_to_date(cached, translations))
 		return cached->cr3;
 	if (cached->serial != 0 && cached->serial != translations->serial)
-		count_entry(&invalidator->entries[cached->index].reuses);
-	count_entry(&invalidator->entries[cached->index].flushes);
+		count_alone(&invalidator->entries[cached->index].reuses, 1);
+	count_alone(&invalidator->entries[cached->index].flushes, 1);
 	return cached->cr3 ^ CR3_PWT;
 }
 
@@ -138,7 +132,7 @@ uint64_t invalidate_entry(struct invalidator *invalidator, struct cached_transla
 
 	if (translations->last_vcpu != cached->index + 1) {
 		if (translations->last_vcpu != 0)
-			count_entry(&invalidator->entries[cached->index].migrations);
+			count_alone(&invalidator->entries[cached->index].migrations, 1);
 		translations->last_vcpu = cached->index + 1;
 	}
 	*cached = (struct cached_translations){.cr3 = cr3,

@@ -344,22 +344,22 @@ static int make(struct vcpu *vcpu)
 static int borrow_made(struct machine *machine, struct vcpu_context *context, uint64_t deadline,
                        struct vcpu **vcpu)
 {
-	int result = borrow(machine, context, false, deadline, vcpu);
+	bool made_only = false;
 
-	if (result < 0 || (*vcpu)->fd >= 0)
-		return result;
-	result = make(*vcpu);
-	while (result < 0) {
+	for (;;) {
+		int result = borrow(machine, context, made_only, deadline, vcpu);
+
+		if (result < 0 || (*vcpu)->fd >= 0)
+			return result;
+		result = make(*vcpu);
+		if (result == 0)
+			return 0;
 		give_back(*vcpu);
 		/* One that cannot be made is no reason to fail while another can be had. */
 		if (machine->vcpu_count == 0)
 			return result;
-		result = borrow(machine, context, true, deadline, vcpu);
-		if (result < 0 || (*vcpu)->fd >= 0)
-			return result;
-		result = make(*vcpu);
+		made_only = true;
 	}
-	return 0;
 }
 
 /* Saves whatever suspended context has its state there: with the context, for another vCPU. */

@@ -12,8 +12,6 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
-#define LARGE_PAGE (UINT64_C(2) << 20)
-
 /* Data begins above what KVM may claim below 4 GiB (its TSS, the APIC's page). */
 #define DATA_BASE (UINT64_C(4) << 30)
 

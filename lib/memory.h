@@ -142,7 +142,7 @@ static inline bool memory_is_scarce(const struct memory *memory)
 
 static inline struct frame *memory_frame(const struct memory *memory, gpa_t frame)
 {
-	return &memory->frames[(frame.value - memory->data.base) >> PAGE_SHIFT];
+	return &memory->frames[window_number(&memory->data, frame)];
 }
 
 static inline bool memory_owns(const struct memory *memory, gpa_t frame, uint64_t owner)

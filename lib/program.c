@@ -55,6 +55,12 @@ static void complete(struct kvmsb_options *options)
 		options->directory = "/";
 }
 
+/* How many; 0: learning is off. */
+static uint32_t learned_pages(const struct kvmsb_options *options)
+{
+	return options->learned_pages_limit != KVMSB_NO_LEARNING ? options->learned_pages_limit : 0;
+}
+
 static int check_range(const char *name, uint64_t value, uint64_t least, uint64_t most,
                        struct kvmsb_error *error)
 {
@@ -91,12 +97,9 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 		{"stack_size", options->stack_size, STACK_LEAST, STACK_MOST},
 		{"timeout_signal", (uint64_t)(int64_t)options->timeout_signal, 1, 64},
 		{"vcpu_limit", options->vcpu_limit, 1, LAYOUT_VCPU_MAXIMUM},
+		{"learned_pages_limit", learned_pages(options), 0, LEARNED_PAGES_MOST},
 	};
 
-	if (options->learned_pages_limit > LEARNED_PAGES_MOST &&
-	    options->learned_pages_limit != KVMSB_NO_LEARNING)
-		return check_range("learned_pages_limit", options->learned_pages_limit, 1,
-		                   LEARNED_PAGES_MOST, error);
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		int result = check_range(ranges[i].name, ranges[i].value, ranges[i].least,
 		                         ranges[i].most, error);
@@ -262,9 +265,7 @@ struct machine_limits program_machine_limits(const struct program *program)
 		.data_bytes = options->memory_limit + options->total_fork_memory + kernel,
 		.table_bytes = options->memory_limit + options->total_fork_memory + kernel,
 		.vcpu_limit = options->vcpu_limit,
-		.learned_pages = options->learned_pages_limit != KVMSB_NO_LEARNING
-	                                 ? options->learned_pages_limit
-	                                 : 0,
+		.learned_pages = learned_pages(options),
 		.vcpu_queue_limit = options->vcpu_queue_limit,
 		.timeout_signal = options->timeout_signal,
 		.entry = options->entry,

@@ -100,8 +100,7 @@ static const struct pagetable_ops shadowed_ops = {
 
 static uint32_t number_of(const struct space *space, gpa_t frame)
 {
-	return (uint32_t)(memory_frame(&space->machine->memory, frame) -
-	                  space->machine->memory.frames);
+	return window_number(&space->machine->memory.data, frame);
 }
 
 static bool owns(const struct space *space, gpa_t frame)
@@ -191,20 +190,6 @@ static uint32_t leaf_flags(unsigned protection)
 	if ((protection & SPACE_EXECUTE) != 0)
 		flags |= MAPPING_EXECUTE;
 	return flags;
-}
-
-static unsigned protection_of(const struct mapping *mapping)
-{
-	unsigned protection = 0;
-
-	if ((mapping->flags & MAPPING_USER) == 0)
-		return 0;
-	protection = SPACE_READ;
-	if ((mapping->flags & (MAPPING_WRITE | MAPPING_COPY_ON_WRITE)) != 0)
-		protection |= SPACE_WRITE;
-	if ((mapping->flags & MAPPING_EXECUTE) != 0)
-		protection |= SPACE_EXECUTE;
-	return protection;
 }
 
 /* Edits. */
@@ -785,7 +770,7 @@ bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
 
 	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0)
 		return false;
-	*protection = protection_of(&mapping);
+	*protection = space_protection(&mapping);
 	return true;
 }
 

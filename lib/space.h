@@ -121,6 +121,20 @@ int space_protect(struct space *space, gva_t va, uint64_t length, unsigned prote
 /* Moves what is mapped in [from, from + length) to `to`, where nothing is mapped (mremap). */
 int space_move(struct space *space, gva_t from, gva_t to, uint64_t length);
 
+/* What a leaf allows: WRITE also when the first write has yet to copy the page. */
+static inline unsigned space_protection(const struct mapping *mapping)
+{
+	unsigned protection = SPACE_READ;
+
+	if ((mapping->flags & MAPPING_USER) == 0)
+		return 0;
+	if ((mapping->flags & (MAPPING_WRITE | MAPPING_COPY_ON_WRITE)) != 0)
+		protection |= SPACE_WRITE;
+	if ((mapping->flags & MAPPING_EXECUTE) != 0)
+		protection |= SPACE_EXECUTE;
+	return protection;
+}
+
 /*
  * What a page is: not mapped, or mapped with `protection` (WRITE also when the
  * first write has yet to copy it).

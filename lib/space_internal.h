@@ -17,7 +17,7 @@ static inline struct frame *space_frame(const struct space *space, uint32_t numb
 
 static inline gpa_t space_frame_address(const struct space *space, uint32_t number)
 {
-	return gpa(space->machine->memory.data.base + ((uint64_t)number << PAGE_SHIFT));
+	return window_frame(&space->machine->memory.data, number);
 }
 
 static inline void *space_frame_contents(const struct space *space, uint32_t number)

@@ -12,8 +12,6 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define LARGE_PAGE (UINT64_C(2) << 20)
-
 #define LEAST_GROWTH LARGE_PAGE
 #define LARGEST_GROWTH (UINT64_C(256) << 20)
 

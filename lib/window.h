@@ -27,6 +27,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LARGE_PAGE (UINT64_C(2) << 20)
+
 /* Arrays with an entry for each frame, committed with it; see window_add_array(). */
 #define WINDOW_ARRAYS 3u
 

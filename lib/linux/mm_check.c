@@ -4,19 +4,6 @@
 
 #include "mm_internal.h"
 
-static unsigned protection_of(const struct mapping *mapping)
-{
-	unsigned protection = 0;
-
-	if ((mapping->flags & MAPPING_USER) == 0)
-		return 0;
-	if ((mapping->flags & (MAPPING_WRITE | MAPPING_COPY_ON_WRITE)) != 0)
-		protection |= SPACE_WRITE;
-	if ((mapping->flags & MAPPING_EXECUTE) != 0)
-		protection |= SPACE_EXECUTE;
-	return protection | SPACE_READ;
-}
-
 struct comparison {
 	const struct process *process;
 	const struct range *range; /* of the last page; NULL: none yet */
@@ -35,7 +22,7 @@ static void check_page(struct comparison *comparison, gva_t page, const struct m
 {
 	const struct space *space = comparison->process->space;
 	const struct range *range = find_range(comparison, page.value);
-	unsigned protection = protection_of(mapping);
+	unsigned protection = space_protection(mapping);
 
 	if (range == NULL)
 		checks_violation(space, page, mapping->frame,
