@@ -28,20 +28,6 @@
 #define SPINNERS 6
 #define MIX_ROUNDS 300000
 
-static int end_hangs(void **unused)
-{
-	(void)unused;
-	alarm(30 * time_scale());
-	return 0;
-}
-
-static int end_well(void **unused)
-{
-	(void)unused;
-	alarm(0);
-	return 0;
-}
-
 static struct kvmsb *make(uint32_t vcpu_limit)
 {
 	struct kvmsb_options options = fixture_options(LIMITS);
@@ -406,7 +392,7 @@ static void a_thread_ends_before_its_timer(void **unused)
 	kvmsb_destroy(master);
 }
 
-#define LIMITED(test) cmocka_unit_test_setup_teardown(test, end_hangs, end_well)
+#define LIMITED(test) cmocka_unit_test_setup_teardown(test, fixture_end_hangs, fixture_end_well)
 
 int main(void)
 {

@@ -13,6 +13,7 @@
 
 #include "probe.h"
 #include "sandbox.h"
+#include "sanitized.h"
 #include "util.h"
 
 #include <errno.h>
@@ -28,17 +29,6 @@
 
 /* No operation here makes as many calls of one kind. */
 #define CALLS_MOST 20000
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* What one attempt works with, and what is being tried. */
 struct scene {

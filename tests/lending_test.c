@@ -129,21 +129,12 @@ int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 	return meets(MASK_OF_THREAD) ? EINVAL : __real_pthread_sigmask(how, set, before);
 }
 
-static int end_hangs(void **unused)
+static int end_well(void **state)
 {
-	(void)unused;
-	alarm(30 * time_scale());
-	return 0;
-}
-
-static int end_well(void **unused)
-{
-	(void)unused;
-	alarm(0);
 	let_fail(NOTHING, 0);
 	held_by = NULL;
 	evictions_held = false;
-	return 0;
+	return fixture_end_well(state);
 }
 
 static struct kvmsb *make(uint32_t vcpu_limit, uint32_t queue_limit)
@@ -877,7 +868,7 @@ static void a_waiter_is_cancelled(void **unused)
 	kvmsb_destroy(master);
 }
 
-#define LIMITED(test) cmocka_unit_test_setup_teardown(test, end_hangs, end_well)
+#define LIMITED(test) cmocka_unit_test_setup_teardown(test, fixture_end_hangs, end_well)
 
 int main(void)
 {

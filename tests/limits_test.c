@@ -54,20 +54,6 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 	return __real_ioctl(fd, request, argument);
 }
 
-static int end_hangs(void **unused)
-{
-	(void)unused;
-	alarm(30 * time_scale());
-	return 0;
-}
-
-static int end_well(void **unused)
-{
-	(void)unused;
-	alarm(0);
-	return 0;
-}
-
 struct pair {
 	struct kvmsb *master, *fork;
 };
@@ -415,7 +401,7 @@ static void a_late_entry_is_over(void **unused)
 	unmake(pair);
 }
 
-#define LIMITED(test) cmocka_unit_test_setup_teardown(test, end_hangs, end_well)
+#define LIMITED(test) cmocka_unit_test_setup_teardown(test, fixture_end_hangs, fixture_end_well)
 
 int main(void)
 {

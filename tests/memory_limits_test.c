@@ -6,6 +6,7 @@
  */
 #include "sandbox_fixture.h"
 
+#include "failing_run.h"
 #include "util.h"
 
 #include <errno.h>
@@ -20,21 +21,6 @@
 #define FIRST_COUNT 11
 /* More than there is room for. */
 #define FORKS_MOST 4000
-
-/* The next KVM_RUN fails with this, when it is not 0. */
-static int kvm_run_error;
-
-int __real_ioctl(int fd, unsigned long request, void *argument);
-int __wrap_ioctl(int fd, unsigned long request, void *argument);
-
-int __wrap_ioctl(int fd, unsigned long request, void *argument)
-{
-	if (request != KVM_RUN || kvm_run_error == 0)
-		return __real_ioctl(fd, request, argument);
-	errno = kvm_run_error;
-	kvm_run_error = 0;
-	return -1;
-}
 
 static int64_t give_bytes(void *user, void *data, size_t length)
 {

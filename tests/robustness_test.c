@@ -7,6 +7,7 @@
  */
 #include "sandbox_fixture.h"
 
+#include "proc_bytes.h"
 #include "sandbox.h"
 #include "time_scale.h"
 #include "util.h"
@@ -74,19 +75,10 @@ static bool has_failed(void)
 	return atomic_exchange(&failing_request, 0) == 0;
 }
 
-static int end_hangs(void **unused)
+static int end_well(void **state)
 {
-	(void)unused;
-	alarm(30 * time_scale());
-	return 0;
-}
-
-static int end_well(void **unused)
-{
-	(void)unused;
-	alarm(0);
 	failing_request = 0;
-	return 0;
+	return fixture_end_well(state);
 }
 
 struct pair {
@@ -125,8 +117,8 @@ static void check_works(struct kvmsb *fork)
 }
 
 /* For threads and child processes: without cmocka. */
-static int plain_call(struct kvmsb *sandbox, const char *symbol, uint64_t number, uint64_t timeout_ns,
-                      struct kvmsb_result *result)
+static int plain_call(struct kvmsb *sandbox, const char *symbol, uint64_t number,
+                      uint64_t timeout_ns, struct kvmsb_result *result)
 {
 	struct kvmsb_call call = KVMSB_CALL_INIT;
 
@@ -154,7 +146,8 @@ static void *call_it(void *context)
 	struct caller *caller = context;
 	uint64_t start = now();
 
-	caller->failed = plain_call(caller->fork, caller->symbol, 0, caller->timeout_ns, &caller->result);
+	caller->failed = plain_call(caller->fork, caller->symbol, 0, caller->timeout_ns,
+	                            &caller->result);
 	caller->duration_ns = now() - start;
 	return NULL;
 }
@@ -196,8 +189,10 @@ static int destroy_in_child(struct kvmsb *const *sandboxes, size_t count)
 static void a_child_destroys_beside_a_waiter(void **unused)
 {
 	struct kvmsb *master = make_narrow();
-	struct caller runs = {.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = scaled_ms(300)};
-	struct caller waits = {.fork = fixture_fork(master), .symbol = "one", .timeout_ns = scaled_ms(9000)};
+	struct caller runs = {
+		.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = scaled_ms(300)};
+	struct caller waits = {
+		.fork = fixture_fork(master), .symbol = "one", .timeout_ns = scaled_ms(9000)};
 	struct kvmsb *const sandboxes[] = {runs.fork, waits.fork, master};
 
 	(void)unused;
@@ -216,7 +211,8 @@ static void a_child_destroys_beside_a_waiter(void **unused)
 static void a_failing_waiter_wakes_the_next(void **unused)
 {
 	struct kvmsb *master = make_narrow();
-	struct caller runs = {.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = scaled_ms(200)};
+	struct caller runs = {
+		.fork = fixture_fork(master), .symbol = "spin", .timeout_ns = scaled_ms(200)};
 	struct caller waits[2];
 	unsigned failures = 0;
 
@@ -224,8 +220,9 @@ static void a_failing_waiter_wakes_the_next(void **unused)
 	begin_call(&runs);
 	fail_next(KVM_SET_SIGNAL_MASK, EIO);
 	for (size_t i = 0; i < 2; i++) {
-		waits[i] = (struct caller){
-			.fork = fixture_fork(master), .symbol = "one", .timeout_ns = scaled_ms(4000)};
+		waits[i] = (struct caller){.fork = fixture_fork(master),
+		                           .symbol = "one",
+		                           .timeout_ns = scaled_ms(4000)};
 		begin_call(&waits[i]);
 	}
 	pthread_join(runs.thread, NULL);
@@ -291,7 +288,8 @@ static void serial_numbers_do_not_wrap(void **unused)
 	(void)unused;
 	machine->next_serial = (UINT64_C(1) << 32) + pair.master->space->translations.serial;
 	late = fixture_fork(pair.master);
-	assert_int_not_equal(late->space->translations.serial, pair.master->space->translations.serial);
+	assert_int_not_equal(late->space->translations.serial,
+	                     pair.master->space->translations.serial);
 	assert_int_equal(fixture_value(late, "unmap_marked", NO_NUMBERS), 0);
 	assert_int_equal(fixture_value(pair.fork, "peek_marked", NO_NUMBERS), 5);
 	assert_int_equal(kvmsb_reset(late), 0);
@@ -360,7 +358,8 @@ static void kept_memory_is_given_back(void **unused)
 static bool locked_memory_works(void)
 {
 	const int dontneed_locked = 24;
-	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	                  0);
 
 	return page != MAP_FAILED && mlock(page, PAGE_SIZE) == 0 &&
 	       madvise(page, PAGE_SIZE, dontneed_locked) == 0;
@@ -425,16 +424,9 @@ static bool returns_one(struct kvmsb *fork)
 /* Bytes of private memory that may be written: what RLIMIT_DATA limits. */
 static uint64_t data_bytes(void)
 {
-	FILE *file = fopen("/proc/self/status", "re");
-	unsigned long kilobytes = 0;
-	char line[256];
+	static const char *const names[] = {"VmData:", NULL};
 
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "VmData: %lu", &kilobytes) == 1)
-			break;
-	if (file != NULL)
-		fclose(file);
-	return kilobytes * UINT64_C(1024);
+	return proc_bytes("/proc/self/status", names);
 }
 
 static bool limit_data(uint64_t more)
@@ -775,8 +767,8 @@ static void a_size_of_garbage_is_not_read(void **unused)
 {
 	static const size_t sizes[] = {SIZE_MAX, UINT64_C(1) << 40, 1000000};
 	struct kvmsb_error error = KVMSB_ERROR_INIT;
-	uint8_t *pages = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-	                      -1, 0);
+	uint8_t *pages = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+	                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *place = pages + PAGE_SIZE - sizeof(struct kvmsb_options);
 
 	(void)unused;
@@ -793,7 +785,7 @@ static void a_size_of_garbage_is_not_read(void **unused)
 	munmap(pages, 2 * PAGE_SIZE);
 }
 
-#define LIMITED(test) cmocka_unit_test_setup_teardown(test, end_hangs, end_well)
+#define LIMITED(test) cmocka_unit_test_setup_teardown(test, fixture_end_hangs, end_well)
 
 int main(void)
 {

@@ -3,6 +3,7 @@
 #include "sandbox_fixture.h"
 
 #include "probe.h"
+#include "time_scale.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,20 @@ bool fixture_can_run(void)
 	}
 	close(kvm);
 	return true;
+}
+
+int fixture_end_hangs(void **unused)
+{
+	(void)unused;
+	alarm(30 * time_scale());
+	return 0;
+}
+
+int fixture_end_well(void **unused)
+{
+	(void)unused;
+	alarm(0);
+	return 0;
 }
 
 struct kvmsb_options fixture_options(const char *path)

@@ -34,6 +34,10 @@ struct numbers {
 /* Whether /dev/kvm can be used; says why if it can't. */
 bool fixture_can_run(void);
 
+/* Set-up and tear-down of a test that must not hang: it is killed after thirty seconds (time_scale.h). */
+int fixture_end_hangs(void **unused);
+int fixture_end_well(void **unused);
+
 /* Defaults but for the program. */
 struct kvmsb_options fixture_options(const char *path);
 

@@ -14,6 +14,7 @@
 
 #include "machine.h"
 #include "sandbox.h"
+#include "sanitized.h"
 #include "sequence.h"
 #include "time_limit.h"
 #include "time_scale.h"
@@ -36,22 +37,13 @@
 #define MEBIBYTE (UINT64_C(1) << 20)
 #define SIGNAL_INTERVAL_US 3000
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-
 /*
  * What may be there at the end that was not in the middle: the C library keeps what
  * it once had, and the most that was in use at once is a random number; with
  * AddressSanitizer what was freed and the stacks of its reports stay for a while. A
  * page lost in every fifth operation of ten seconds is more.
  */
-#ifdef SANITIZED
+#if SANITIZED
 #define RESIDENT_GROWTH (24 * MEBIBYTE)
 #define MAPPING_GROWTH 512
 #else

@@ -2,6 +2,8 @@
 /* What the process holds of the system's, by /proc; see soak.h. */
 #include "soak.h"
 
+#include "proc_bytes.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,22 +35,6 @@ static unsigned count_lines(const char *path, const char *start)
 	return count;
 }
 
-/* The values of lines "Name:   123 kB", added up, in bytes. */
-static uint64_t sum_bytes(const char *path, const char *const *names)
-{
-	FILE *file = fopen(path, "re");
-	uint64_t sum = 0;
-	char line[1024];
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		for (size_t i = 0; names[i] != NULL; i++)
-			if (strncmp(line, names[i], strlen(names[i])) == 0)
-				sum += strtoull(line + strlen(names[i]), NULL, 10) * 1024;
-	if (file != NULL)
-		fclose(file);
-	return sum;
-}
-
 struct holdings holdings_now(void)
 {
 	static const char *const resident[] = {"VmRSS:", NULL};
@@ -58,7 +44,7 @@ struct holdings holdings_now(void)
 		.descriptors = count_descriptors(),
 		.mappings = count_lines("/proc/self/maps", ""),
 		.timers = count_lines("/proc/self/timers", "ID:"),
-		.resident = sum_bytes("/proc/self/status", resident),
-		.kernel = sum_bytes("/proc/meminfo", kernel),
+		.resident = proc_bytes("/proc/self/status", resident),
+		.kernel = proc_bytes("/proc/meminfo", kernel),
 	};
 }

@@ -6,6 +6,7 @@
  */
 #include "sandbox_fixture.h"
 
+#include "failing_run.h"
 #include "counters.h"
 #include "machine.h"
 #include "sandbox.h"
@@ -24,21 +25,6 @@
 
 #define STATISTICS GUEST("statistics-static")
 #define MEBIBYTE (UINT64_C(1) << 20)
-
-/* The next KVM_RUN fails with this, when it is not 0. */
-static int kvm_run_error;
-
-int __real_ioctl(int fd, unsigned long request, void *argument);
-int __wrap_ioctl(int fd, unsigned long request, void *argument);
-
-int __wrap_ioctl(int fd, unsigned long request, void *argument)
-{
-	if (request != KVM_RUN || kvm_run_error == 0)
-		return __real_ioctl(fd, request, argument);
-	errno = kvm_run_error;
-	kvm_run_error = 0;
-	return -1;
-}
 
 struct pair {
 	struct kvmsb *master, *fork;

@@ -5,6 +5,8 @@
  */
 #include "bench.h"
 
+#include "../proc_bytes.h"
+
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,27 +35,11 @@ static struct crowd idle;
 
 /* Memory. */
 
-/* The values of lines "Name:   123 kB" in a file of /proc, added up, in bytes. */
-static double proc_bytes(const char *path, const char *const *names)
-{
-	FILE *file = fopen(path, "re");
-	double sum = 0;
-	char line[256];
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		for (size_t i = 0; names[i] != NULL; i++)
-			if (strncmp(line, names[i], strlen(names[i])) == 0)
-				sum += strtod(line + strlen(names[i]), NULL) * 1024;
-	if (file != NULL)
-		fclose(file);
-	return sum;
-}
-
 static double process_bytes(void)
 {
 	static const char *const names[] = {"VmRSS:", NULL};
 
-	return proc_bytes("/proc/self/status", names);
+	return (double)proc_bytes("/proc/self/status", names);
 }
 
 /* Of the whole system: KVM's shadow tables and objects are in there, and what others do meanwhile. */
@@ -61,7 +47,7 @@ static double kernel_bytes(void)
 {
 	static const char *const names[] = {"Slab:", "PageTables:", "SecPageTables:", NULL};
 
-	return proc_bytes("/proc/meminfo", names);
+	return (double)proc_bytes("/proc/meminfo", names);
 }
 
 static double guest_bytes(const struct kvmsb *sandbox)
