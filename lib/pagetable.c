@@ -303,19 +303,25 @@ static unsigned plan_path(const struct pagetable *pt, struct path *path, bool ch
 	return level;
 }
 
-static int allocate_path(const struct pagetable *pt, struct path *path, unsigned top)
+static bool gives_back(const struct step *step)
+{
+	return step->exists && step->owned;
+}
+
+static int allocate_path(struct pagetable *pt, struct path *path, unsigned top)
 {
 	unsigned level;
-	int result;
+	int result = 0;
 
-	for (level = path->bottom; level < top; level++) {
+	for (level = path->bottom; level < top; level++)
+		pt->passing += gives_back(&path->steps[level]);
+	for (level = path->bottom; level < top && !result; level++)
 		result = pt->ops->allocate(pt->context, &path->steps[level].fresh);
-		if (result)
-			goto release;
-	}
-	return 0;
-release:
-	while (level-- > path->bottom)
+	pt->passing = 0;
+	if (!result)
+		return 0;
+	/* The last one that was asked for did not come. */
+	for (level--; level-- > path->bottom;)
 		pt->ops->release(pt->context, path->steps[level].fresh);
 	return result;
 }
@@ -365,7 +371,7 @@ static void commit_path(struct pagetable *pt, const struct path *path, unsigned 
 	}
 	for (level = path->bottom; level < top; level++) {
 		step = &path->steps[level];
-		if (step->exists && step->owned)
+		if (gives_back(step))
 			pt->ops->release(pt->context, step->table);
 	}
 }
@@ -903,6 +909,156 @@ int pagetable_share(const struct pagetable *master, struct pagetable *child, voi
 		return result;
 	memcpy(child->ops->entries(context, child->root),
 	       master->ops->entries(master->context, master->root), PAGE_SIZE);
+	return 0;
+}
+
+/* Rejoining */
+
+/* What the processor writes to an entry. */
+#define MARKS (PTE_ACCESSED | PTE_DIRTY)
+
+struct rejoin {
+	struct pagetable *pt;
+	const struct pagetable *master;
+	uint64_t keep;
+	bool apply;   /* else only counts */
+	size_t moves; /* tables that stay, change and are stale */
+	bool changed;
+	struct reserve reserve; /* for them */
+};
+
+/* A table at its place: `inherited` is the entry of the level above that the master has for it. */
+struct place {
+	gpa_t table;
+	uint64_t inherited;
+	uint64_t address;
+	unsigned level;
+};
+
+/* What a child that never wrote has in an entry of the table. */
+static uint64_t inherited_entry(const struct rejoin *rejoin, const struct place *place, unsigned index)
+{
+	const struct pagetable *master = rejoin->master;
+
+	if (!(place->inherited & PTE_PRESENT))
+		return 0;
+	if (place->inherited & PTE_LARGE)
+		return leaf_entry(leaf_frame(place->inherited, MAPPING_2M) + index * PAGE_SIZE,
+		                  leaf_flags(place->inherited), MAPPING_4K);
+	return master->ops->entries(master->context, link_table(place->inherited))[index];
+}
+
+static bool is_kept(const struct rejoin *rejoin, const struct place *place)
+{
+	return place->level == PAGETABLE_ROOT_LEVEL ||
+	       (place->address ^ rejoin->keep) < mapping_length(place->level + 1);
+}
+
+static uint64_t rejoin_table(struct rejoin *rejoin, const struct place *place);
+
+/* Fills in what the entries will be; true when all are the master's. */
+static bool rejoin_entries(struct rejoin *rejoin, const struct place *place,
+                           uint64_t after[PAGETABLE_ENTRIES])
+{
+	const struct pagetable *pt = rejoin->pt;
+	const uint64_t *entries = pt->ops->entries(pt->context, place->table);
+	bool same = true;
+
+	for (unsigned i = 0; i < PAGETABLE_ENTRIES; i++) {
+		struct place below = {.table = link_table(entries[i]),
+		                      .inherited = inherited_entry(rejoin, place, i),
+		                      .address = place->address + i * mapping_length(place->level),
+		                      .level = place->level - 1};
+
+		after[i] = entries[i];
+		if (place->level > MAPPING_4K && is_owned_link(pt, entries[i]))
+			after[i] = rejoin_table(rejoin, &below);
+		if ((after[i] ^ below.inherited) & ~MARKS)
+			same = false;
+	}
+	return same;
+}
+
+/* Where a table is whose entries will differ from what they are. */
+static gpa_t rejoin_target(struct rejoin *rejoin, gpa_t table)
+{
+	const struct pagetable *pt = rejoin->pt;
+	gpa_t target;
+
+	rejoin->changed = true;
+	if (!is_stale(pt, table))
+		return table;
+	rejoin->moves++;
+	/* Only counted: it will be somewhere else. */
+	if (!rejoin->apply)
+		return gpa(0);
+	target = take_reserved(&rejoin->reserve);
+	pt->ops->release(pt->context, table);
+	return target;
+}
+
+/* Returns the entry that leads to what takes the table's place. */
+static uint64_t rejoin_table(struct rejoin *rejoin, const struct place *place)
+{
+	const struct pagetable *pt = rejoin->pt;
+	uint64_t *entries = pt->ops->entries(pt->context, place->table);
+	uint64_t after[PAGETABLE_ENTRIES];
+	gpa_t target;
+
+	if (rejoin_entries(rejoin, place, after) && !is_kept(rejoin, place)) {
+		if (rejoin->apply)
+			pt->ops->release(pt->context, place->table);
+		return place->inherited;
+	}
+	if (memcmp(entries, after, PAGE_SIZE) == 0)
+		return place->table.value | LINK_OWNED;
+	target = rejoin_target(rejoin, place->table);
+	if (rejoin->apply)
+		memcpy(pt->ops->entries(pt->context, target), after, PAGE_SIZE);
+	return target.value | LINK_OWNED;
+}
+
+static uint64_t rejoin_root(struct rejoin *rejoin)
+{
+	const struct place root = {.table = rejoin->pt->root,
+	                           .inherited = rejoin->master->root.value | LINK_OWNED,
+	                           .level = PAGETABLE_ROOT_LEVEL};
+
+	return rejoin_table(rejoin, &root);
+}
+
+static int reserve_moves(struct rejoin *rejoin)
+{
+	struct pagetable *pt = rejoin->pt;
+	int result = 0;
+
+	pt->passing = rejoin->moves;
+	while (result == 0 && rejoin->reserve.count < rejoin->moves)
+		result = reserve_frame(&rejoin->reserve);
+	pt->passing = 0;
+	if (result)
+		release_reserved(&rejoin->reserve);
+	return result;
+}
+
+int pagetable_rejoin(struct pagetable *pt, const struct pagetable *master, gva_t keep)
+{
+	struct rejoin rejoin = {.pt = pt, .master = master, .keep = keep.value, .reserve = {.pt = pt}};
+	int result;
+
+	if (!pt->ops || !master->frozen)
+		return -EINVAL;
+	if (pt->frozen)
+		return -EROFS;
+	rejoin_root(&rejoin);
+	if (!rejoin.changed)
+		return 0;
+	result = reserve_moves(&rejoin);
+	if (result)
+		return result;
+	rejoin.apply = true;
+	pt->root = link_table(rejoin_root(&rejoin));
+	pt->generation++;
 	return 0;
 }
 

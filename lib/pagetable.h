@@ -127,6 +127,8 @@ struct pagetable {
 	 * when it has to copy a shared table.
 	 */
 	uint64_t generation;
+	/* While ops->allocate is called: tables that this edit gives back once it is made. */
+	uint64_t passing;
 	bool frozen;
 };
 
@@ -249,6 +251,17 @@ int pagetable_freeze(struct pagetable *pt);
  * -EINVAL: master is not frozen. -ENOMEM.
  */
 int pagetable_share(const struct pagetable *master, struct pagetable *child, void *context);
+
+/*
+ * Gives back what pt, a child of master, need not have of its own: a table of
+ * which each entry is what the master has there goes, and so does an empty one
+ * where the master has none. Those that translate `keep` stay. What is left
+ * depends on pt's leaves alone, not on the edits that made them. No translation
+ * and no permission differs; accessed and dirty bits may.
+ * -EINVAL: not created, or master is not frozen. -EROFS.
+ * -ENOMEM (only where tables are stale): nothing has changed.
+ */
+int pagetable_rejoin(struct pagetable *pt, const struct pagetable *master, gva_t keep);
 
 /*
  * Makes every table that translates address private to pt, down to the one with

@@ -1060,6 +1060,119 @@ static void test_freeze_bits(void **state)
 		assert_int_equal(*raw_entry(f, &f->pt, 0, level) & ~FRAME, P | U | A | S1);
 }
 
+static void share_three_regions(struct fixture *f)
+{
+	assert_int_equal(map(&f->pt, 0, 0, 4 * PAGE, RW), 0);
+	assert_int_equal(map(&f->pt, 2 * MIB, 2 * MIB, 2 * MIB, RW | LARGE), 0);
+	assert_int_equal(map(&f->pt, 512 * GIB, 5 * PAGE, PAGE, RW), 0);
+	assert_int_equal(pagetable_freeze(&f->pt), 0);
+	assert_int_equal(pagetable_share(&f->pt, &f->child, &f->clients[1]), 0);
+}
+
+/* Each region gets tables of the child's own, and none is left different from what it was. */
+static void edit_and_undo(struct fixture *f)
+{
+	assert_int_equal(replace(&f->child, PAGE, 9 * PAGE, RW), 0);
+	assert_int_equal(replace(&f->child, 3 * MIB, 9 * PAGE, RW), 0);
+	assert_int_equal(pagetable_own_path(&f->child, gva(512 * GIB)), 0);
+	assert_int_equal(map(&f->child, 1024 * GIB, 0, PAGE, RW), 0);
+	assert_int_equal(f->clients[1].held, 11);
+	assert_int_equal(replace(&f->child, PAGE, PAGE, COW), 0);
+	assert_int_equal(replace(&f->child, 3 * MIB, 3 * MIB, COW), 0);
+	assert_int_equal(unmap(&f->child, 1024 * GIB, PAGE), 0);
+	assert_int_equal(f->clients[1].held, 11);
+}
+
+static void assert_as_shared(struct fixture *f)
+{
+	assert_mapped(&f->child, PAGE, PAGE, MAPPING_4K, COW_SEEN);
+	assert_mapped(&f->child, 3 * MIB, 3 * MIB, MAPPING_2M, COW_SEEN);
+	assert_mapped(&f->child, 512 * GIB, 5 * PAGE, MAPPING_4K, COW_SEEN);
+	assert_absent(&f->child, 1024 * GIB);
+}
+
+static void test_rejoin(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t generation;
+
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(0)), -EINVAL);
+	share_three_regions(f);
+	assert_int_equal(pagetable_rejoin(&f->pt, &f->pt, gva(0)), -EROFS);
+	assert_int_equal(pagetable_rejoin(&f->child, &f->grandchild, gva(0)), -EINVAL);
+	edit_and_undo(f);
+	generation = f->child.generation;
+	/* Only the path to what is kept is left, and the root. */
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(512 * GIB + 5)), 0);
+	assert_int_equal(f->clients[1].held, 4);
+	assert_true(f->child.generation > generation);
+	assert_as_shared(f);
+	generation = f->child.generation;
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(512 * GIB)), 0);
+	assert_int_equal(f->child.generation, generation);
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(1024 * GIB)), 0);
+	assert_int_equal(f->clients[1].held, 1);
+	assert_as_shared(f);
+}
+
+/* One leaf in which it differs, be it by a permission, holds the tables above it. */
+static void test_rejoin_leaves_what_differs(void **state)
+{
+	struct fixture *f = *state;
+
+	share_three_regions(f);
+	edit_and_undo(f);
+	*raw_entry(f, &f->child, 0, 1) &= ~A;
+	assert_int_equal(protect(&f->child, 512 * GIB, PAGE, MAPPING_USER), 0);
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(1536 * GIB)), 0);
+	assert_int_equal(f->clients[1].held, 4);
+	assert_mapped(&f->child, 512 * GIB, 5 * PAGE, MAPPING_4K, MAPPING_USER | MAPPING_BORROWED);
+	assert_int_equal(unmap(&f->child, 512 * GIB, PAGE), 0);
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(1536 * GIB)), 0);
+	assert_int_equal(f->clients[1].held, 4);
+	assert_absent(&f->child, 512 * GIB);
+	assert_mapped(&f->child, PAGE, PAGE, MAPPING_4K, COW_SEEN);
+}
+
+/* Links of stale tables are not changed in place: those move, and no others. */
+static void test_rejoin_stale(void **state)
+{
+	struct fixture *f = *state;
+	gpa_t root, stays;
+	uint64_t digest;
+
+	share_three_regions(f);
+	edit_and_undo(f);
+	assert_int_equal(map(&f->child, 6 * MIB, PAGE, PAGE, RW), 0);
+	for (uint64_t at = 0; at < 8 * MIB; at += MIB)
+		touch(f, &f->child, at);
+	touch(f, &f->child, 512 * GIB);
+	touch(f, &f->child, 1024 * GIB);
+	root = f->child.root;
+	stays = gpa(*raw_entry(f, &f->child, 6 * MIB, 2) & FRAME);
+	digest = machine_digest(&f->machine);
+	/* The root, and two tables on the way to the leaf that stays. */
+	for (f->machine.allocations = 0; f->machine.allocations < 3;) {
+		uint32_t n = f->machine.allocations;
+
+		f->machine.fail_in = n;
+		f->machine.allocations = 0;
+		assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(1536 * GIB)), -ENOMEM);
+		assert_int_equal(machine_digest(&f->machine), digest);
+		assert_int_equal(f->machine.allocations, n + 1);
+	}
+	f->machine.fail_in = NEVER;
+	f->machine.allocations = 0;
+	assert_int_equal(pagetable_rejoin(&f->child, &f->pt, gva(1536 * GIB)), 0);
+	assert_int_equal(f->machine.allocations, 3);
+	assert_int_equal(f->clients[1].held, 4);
+	assert_true(f->child.root.value != root.value);
+	assert_int_equal(*raw_entry(f, &f->child, 6 * MIB, 2) & FRAME, stays.value);
+	assert_as_shared(f);
+	for (uint64_t at = 0; at < 4 * MIB; at += MIB)
+		assert_true((shadow_translate(&f->machine, f->child.root, at) & W) == 0);
+}
+
 static void test_share_errors(void **state)
 {
 	struct fixture *f = *state;
@@ -1479,7 +1592,7 @@ static const struct region {
 #define PAGES (3 + 1030 + 6 + 3 + 3 + 3)
 #define SPACES 6
 #define KERNELS 2
-#define OPERATIONS 8
+#define OPERATIONS 9
 #define RECORDS (PAGES + 64)
 
 struct page {
@@ -2137,6 +2250,31 @@ static int run_own_path(struct operation *op)
 	return intact_on_failure(op, result, digest, root);
 }
 
+/* Whatever was done before, the tables that are left are those that its leaves ask for. */
+static int run_rejoin(struct operation *op)
+{
+	struct space *space = op->space;
+	struct machine *machine = &op->world->machine;
+	uint64_t digest = machine_digest(machine);
+	uint32_t held = space->client.held;
+	gpa_t root = space->pt.root;
+	const struct pagetable *parent;
+	int result;
+
+	if (space->parent < 0)
+		return 0;
+	parent = &op->world->spaces[space->parent].pt;
+	result = pagetable_rejoin(&space->pt, parent, gva(range_address(op)));
+	CHECK(result == (space->frozen ? -EROFS : 0) || result == -ENOMEM);
+	if (result)
+		return intact_on_failure(op, result, digest, root);
+	CHECK(space->client.held <= held);
+	digest = machine_digest(machine);
+	CHECK(pagetable_rejoin(&space->pt, parent, gva(range_address(op))) == 0);
+	CHECK(machine_digest(machine) == digest);
+	return 0;
+}
+
 static int run_freeze(struct operation *op)
 {
 	struct space *space = op->space;
@@ -2268,6 +2406,7 @@ static const struct {
 	{choose_edit, run_protect, 20}, {choose_page, run_replace, 25},
 	{choose_page, run_own_path, 8}, {choose_page, run_freeze, 4},
 	{choose_target, run_share, 12}, {choose_kernel, run_root_entry, 6},
+	{choose_page, run_rejoin, 10},
 };
 
 static size_t pick_operation(struct world *world)
@@ -2428,6 +2567,9 @@ int main(void)
 		UNIT(test_effective_permissions),
 		UNIT(test_leaves_of_others),
 		UNIT(test_verbatim_survives_freeze_and_share),
+		UNIT(test_rejoin),
+		UNIT(test_rejoin_leaves_what_differs),
+		UNIT(test_rejoin_stale),
 		UNIT(test_frozen_refuses_edits),
 		UNIT(test_freeze_bits),
 		UNIT(test_share_errors),
