@@ -25,7 +25,8 @@
  *  absent -> present            | nothing              | nothing
  *  leaf in a table not stale    | generation           | nothing
  *  REVOKED: a leaf went, lost a | generation           | the page's translation is
- *    permission, or moved       |                      |   dropped
+ *    permission, or moved; its  |                      |   dropped; the table moved
+ *    table went for an equal one|                      |   (LINKED, RELEASED)
  *  COPIED: another frame,       | generation           | the same
  *    writable, by the host      |                      |
  *  FAULTED: the same, answering | generation           | nothing: read at that write;

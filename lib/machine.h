@@ -33,7 +33,7 @@ struct space;
 /* What every fork of the machine's master is made by; set when that is frozen. */
 struct fork_rules {
 	uint64_t page_limit; /* frames and tables that it may own */
-	uint64_t keep_limit; /* and how many of these it keeps through a reset */
+	uint64_t keep_limit; /* and how many of these it keeps through a reset; at most half */
 	gva_t call_stack;    /* the page that the first instruction of a call writes */
 };
 

@@ -52,6 +52,7 @@ struct frame {
 	uint32_t previous, next; /* in its space's list, newest first; FRAME_NONE at the ends */
 	uint8_t fate;    /* enum frame_fate */
 	bool sighted;    /* a reset has seen it: see learner.h */
+	bool blank;      /* came as zeros, and where nothing is mapped the guest finds zeros, too */
 	uint8_t unwritten; /* samples in a row that found it as it was; saturates */
 };
 

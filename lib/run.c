@@ -181,6 +181,22 @@ static unsigned fault_access(uint32_t error_code)
 	return (error_code & FAULT_WRITE) != 0 ? SPACE_WRITE : SPACE_READ;
 }
 
+/*
+ * An instruction that faults again may need more pages than one: none of them may
+ * go for another. It is another instruction, or another round of it, when any
+ * register differs.
+ */
+static void note_need(struct kvmsb *sandbox, uint64_t address)
+{
+	const struct kvmsb_registers *registers = &sandbox->context.registers;
+	uint64_t page = align_down(address, PAGE_SIZE);
+
+	if (memcmp(registers, &sandbox->faulted, sizeof(*registers)) != 0)
+		space_need_nothing(sandbox->space);
+	sandbox->faulted = *registers;
+	space_need(sandbox->space, page, page + PAGE_SIZE);
+}
+
 static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit,
                              struct kvmsb_result *result)
 {
@@ -190,9 +206,11 @@ static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit
 	sandbox_count(sandbox, COUNTER_page_faults);
 	if (exit->in_kernel || (exit->error_code & FAULT_RESERVED) != 0)
 		return end_fault(result, exit, rip);
+	note_need(sandbox, exit->address);
 	answer = mm_fault(&sandbox->process, exit->address, fault_access(exit->error_code), true);
 	if (answer == 0)
 		return false;
+	space_need_nothing(sandbox->space);
 	if (answer == -ENOMEM)
 		return end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
 	return end_fault(result, exit, rip);
@@ -332,6 +350,8 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		if (exit.kind != VCPU_EXIT_INTERRUPTED && exit.kind != VCPU_EXIT_FAILED &&
 		    sandbox->context.registers.rip != rip)
 			invalidate_went_on(&sandbox->space->translations);
+		if (exit.kind != VCPU_EXIT_EXCEPTION || exit.vector != VECTOR_PF)
+			space_need_nothing(sandbox->space);
 		if (route(sandbox, &exit, result))
 			return 0;
 		if (sandbox->doomed)

@@ -49,6 +49,7 @@ struct kvmsb {
 	/* Of the run at hand. */
 	struct vcpu *vcpu;           /* NULL while a callback has it given back */
 	bool in_call;                /* a function that can return is running */
+	struct kvmsb_registers faulted; /* at the last page fault */
 	int host_error;              /* of getting the vCPU back after a callback */
 
 	uint64_t counts[COUNTERS_OF_SANDBOX]; /* but for pages, and what its vCPU counts meanwhile */

@@ -15,6 +15,9 @@
 #define IDLE_SPACES 1024u
 #define IDLE_FRAMES 64u
 
+/* Of what a fork may own, the share that it may keep of earlier requests and hold of learned pages. */
+#define KEPT_SHARE 2u
+
 /* What a fork has of tables when it is built: its root and the path to one page. */
 #define FORK_TABLES PAGETABLE_ROOT_LEVEL
 
@@ -25,11 +28,14 @@ static struct invalidator *invalidator_of(const struct space *space)
 
 /* Operations of the page-table builder; the context is the space. */
 
-static bool within_limit(const struct space *space, uint64_t pages)
+static bool within_limit(struct space *space, uint64_t pages)
 {
 	uint64_t used = space->frame_count + space->table_count;
 
-	return range_within(used, pages, space->page_limit + space->kept + space->passing);
+	if (range_within(used, pages, space->page_limit + space->table.passing))
+		return true;
+	space->limit_reached = true;
+	return false;
 }
 
 static int table_allocate(void *context, gpa_t *table)
@@ -127,7 +133,9 @@ static int take_frame(struct space *space, gva_t page, gpa_t source, enum frame_
 	taken->source = source.value;
 	taken->page = page.value;
 	taken->fate = (uint8_t)fate;
+	taken->blank = source.value == 0;
 	space->taken_count += fate == FRAME_TAKEN;
+	space->reloadable_count += fate == FRAME_KEPT;
 	taken->next = space->first_frame;
 	if (space->first_frame != FRAME_NONE)
 		space_frame(space, space->first_frame)->previous = number_of(space, *frame);
@@ -148,6 +156,7 @@ static void unlink_frame(struct space *space, gpa_t frame)
 		space_frame(space, leaving->next)->previous = leaving->previous;
 	space->frame_count--;
 	space->taken_count -= leaving->fate == FRAME_TAKEN;
+	space->reloadable_count -= leaving->fate == FRAME_KEPT;
 }
 
 static void leave_finish(struct leaving_frames *leaving)
@@ -213,9 +222,7 @@ void space_edit_finish(struct edit *edit)
 	int result;
 
 	leave_finish(&edit->leaving);
-	space->passing = PAGETABLE_ROOT_LEVEL;
 	result = invalidation_finish(&edit->invalidation);
-	space->passing = 0;
 	if (result == 0 && edit->leaving.lost)
 		result = invalidate_everything(invalidator_of(space));
 	if (result < 0)
@@ -271,6 +278,9 @@ int space_freeze(struct space *space, const struct fork_rules *rules)
 
 	CHECKED_OPERATION(space->machine, space);
 	space->machine->fork_rules = *rules;
+	/* Else each request could reach the limit for what others did, and be late for it. */
+	space->machine->fork_rules.keep_limit = min_u64(rules->keep_limit,
+	                                                rules->page_limit / KEPT_SHARE);
 	/* Frozen already: an earlier try got that far. */
 	result = space->table.frozen ? 0 : pagetable_freeze(&space->table);
 	if (result < 0)
@@ -289,20 +299,12 @@ static void free_frames(struct space *space)
 	leave_finish(&leaving);
 }
 
-static void drop_tables(struct space *space)
+/* All that it has of frames and tables. */
+static void drop_all(struct space *space)
 {
+	free_frames(space);
 	invalidate_rebuild(&space->translations, &space->table);
 	pagetable_destroy(&space->table);
-}
-
-/*
- * The pages that it has now do not count against its limit: they are not this
- * request's doing.
- */
-static void hold(struct space *space)
-{
-	working_set_hold(space);
-	space->kept = space->frame_count + space->table_count - space->fresh;
 }
 
 /* A fork's tables, from nothing: all is the master's, but the path to its stack and what was learned. */
@@ -314,22 +316,20 @@ static int build_fork(struct space *space)
 		return result;
 	space->rebuild = false;
 	space->poisoned = false;
-	space->kept = 0;
+	space->shares_zeros = false;
 	space->learned_version = 0;
 	space->unused = 0;
 	space->next_sweep = space->sweep_interval = 1;
 	result = pagetable_own_path(&space->table, space->machine->fork_rules.call_stack);
-	space->fresh = space->table_count;
 	if (result == 0)
-		hold(space);
+		working_set_hold(space);
 	return result;
 }
 
 static void free_space(struct space *space)
 {
 	checks_gone(space);
-	free_frames(space);
-	drop_tables(space);
+	drop_all(space);
 	free(space);
 }
 
@@ -384,7 +384,7 @@ int space_fork(struct space **fork, struct space *master)
 	if (space != NULL) {
 		checks_kept(space, false);
 		space->copied = space->restored = 0;
-		hold(space);
+		working_set_hold(space);
 		*fork = space;
 		return 0;
 	}
@@ -422,7 +422,7 @@ static bool restore(struct space *space)
 	working_set_restore(space);
 	if (space->rebuild)
 		return false;
-	hold(space);
+	working_set_hold(space);
 	return !space->rebuild;
 }
 
@@ -437,8 +437,7 @@ int space_reset(struct space *space)
 		checks_fresh(space);
 		return 0;
 	}
-	free_frames(space);
-	drop_tables(space);
+	drop_all(space);
 	invalidate_when_due(invalidator_of(space));
 	result = build_fork(space);
 	if (result < 0)
@@ -568,22 +567,32 @@ static int check_map(const struct space *space, gva_t va, uint64_t length)
 	return any_mapped(space, va, length) ? -EEXIST : 0;
 }
 
-int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
-              enum frame_fate fate)
+static int try_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+                   enum frame_fate fate)
 {
 	struct edit edit;
 	int result;
 
-	CHECKED_OPERATION(space->machine, space);
-	result = check_map(space, va, length);
-	if (result < 0)
-		return result;
 	if (!within_limit(space, length >> PAGE_SHIFT))
 		return -ENOMEM;
 	/* The leaves are new; links to tables that were shared change. */
 	space_edit_begin(&edit, space, INVALIDATION_LINKED);
 	result = map_pages(&edit, va, length, protection, fate);
 	space_edit_finish(&edit);
+	return result;
+}
+
+int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
+              enum frame_fate fate)
+{
+	int result;
+
+	CHECKED_OPERATION(space->machine, space);
+	result = check_map(space, va, length);
+	if (result == 0)
+		result = try_map(space, va, length, protection, fate);
+	if (space_settle_after(space, result, NULL))
+		result = try_map(space, va, length, protection, fate);
 	return result;
 }
 
@@ -602,21 +611,31 @@ static int map_zeros(struct space *space, gva_t va, uint64_t length, uint32_t fl
 	return 0;
 }
 
-int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection)
+static int try_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection)
 {
 	uint32_t flags = leaf_flags(protection) | MAPPING_BORROWED;
 	struct edit edit;
 	int result;
 
-	CHECKED_OPERATION(space->machine, space);
-	result = check_map(space, va, length);
-	if (result < 0)
-		return result;
 	if ((flags & MAPPING_WRITE) != 0)
 		flags = (flags & ~MAPPING_WRITE) | MAPPING_COPY_ON_WRITE;
+	space->shares_zeros = true;
 	space_edit_begin(&edit, space, INVALIDATION_LINKED);
 	result = map_zeros(space, va, length, flags);
 	space_edit_finish(&edit);
+	return result;
+}
+
+int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection)
+{
+	int result;
+
+	CHECKED_OPERATION(space->machine, space);
+	result = check_map(space, va, length);
+	if (result == 0)
+		result = try_map_zeros(space, va, length, protection);
+	if (space_settle_after(space, result, NULL))
+		result = try_map_zeros(space, va, length, protection);
 	return result;
 }
 
@@ -634,6 +653,7 @@ static void give_fate_taken(struct space *space, gpa_t address)
 	struct frame *frame = memory_frame(&space->machine->memory, address);
 
 	space->taken_count += frame->fate != FRAME_TAKEN;
+	space->reloadable_count -= frame->fate == FRAME_KEPT;
 	frame->fate = FRAME_TAKEN;
 }
 
@@ -652,16 +672,65 @@ static void leaf_unmapped(void *context, gva_t va, const struct mapping *before,
 		invalidation_note(&edit->invalidation, va, before->frame);
 }
 
-int space_unmap(struct space *space, gva_t va, uint64_t length)
+static int try_unmap(struct space *space, gva_t va, uint64_t length)
 {
 	struct edit edit;
 	int result;
 
-	CHECKED_OPERATION(space->machine, space);
 	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
 	result = pagetable_unmap(&space->table, va, length, leaf_unmapped, &edit);
 	space_edit_finish(&edit);
 	return result;
+}
+
+int space_unmap(struct space *space, gva_t va, uint64_t length)
+{
+	int result;
+
+	CHECKED_OPERATION(space->machine, space);
+	result = try_unmap(space, va, length);
+	if (space_settle_after(space, result, NULL))
+		result = try_unmap(space, va, length);
+	return result;
+}
+
+static int stop_at_first(void *context, gva_t va, const struct mapping *mapping)
+{
+	uint64_t *first = context;
+
+	(void)mapping;
+	*first = va.value;
+	return 1;
+}
+
+/* The first mapped page in [*page, end). */
+static bool next_page(const struct space *space, uint64_t *page, uint64_t end)
+{
+	return *page < end &&
+	       pagetable_walk(&space->table, gva(*page), end - *page, stop_at_first, page) > 0;
+}
+
+/*
+ * Pages of files that a fault brings back: before their mapping becomes one whose
+ * pages count as the request's own, whether an earlier one was there or not.
+ */
+static void drop_reloadable(struct edit *edit, gva_t va, uint64_t length)
+{
+	struct space *space = edit->space;
+	struct mapping mapping;
+
+	if (space->master == NULL)
+		return;
+	for (uint64_t page = va.value;
+	     space->reloadable_count > 0 && next_page(space, &page, va.value + length);
+	     page += PAGE_SIZE) {
+		pagetable_lookup(&space->table, gva(page), &mapping);
+		if (!owns(space, mapping.frame) ||
+		    memory_frame(&space->machine->memory, mapping.frame)->fate != FRAME_KEPT)
+			continue;
+		pagetable_unmap(&space->table, gva(page), PAGE_SIZE, NULL, NULL);
+		leave(&edit->leaving, mapping.frame);
+	}
 }
 
 /* The page is not what it was in the master: a reset takes it away, or builds the tables anew. */
@@ -686,33 +755,28 @@ static void leaf_protected(void *context, gva_t va, const struct mapping *before
 		invalidation_note(&edit->invalidation, va, before->frame);
 }
 
-int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
+static int try_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
 {
 	struct edit edit;
 	int result;
 
-	CHECKED_OPERATION(space->machine, space);
 	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
+	drop_reloadable(&edit, va, length);
 	result = pagetable_protect(&space->table, va, length, leaf_flags(protection),
 	                           leaf_protected, &edit);
 	space_edit_finish(&edit);
 	return result;
 }
 
-static int stop_at_first(void *context, gva_t va, const struct mapping *mapping)
+int space_protect(struct space *space, gva_t va, uint64_t length, unsigned protection)
 {
-	uint64_t *first = context;
+	int result;
 
-	(void)mapping;
-	*first = va.value;
-	return 1;
-}
-
-/* The first mapped page in [*page, end). */
-static bool next_page(const struct space *space, uint64_t *page, uint64_t end)
-{
-	return *page < end &&
-	       pagetable_walk(&space->table, gva(*page), end - *page, stop_at_first, page) > 0;
+	CHECKED_OPERATION(space->machine, space);
+	result = try_protect(space, va, length, protection);
+	if (space_settle_after(space, result, NULL))
+		result = try_protect(space, va, length, protection);
+	return result;
 }
 
 static void move_page(struct edit *edit, gva_t from, gva_t to)
@@ -746,21 +810,32 @@ static int own_paths(struct space *space, gva_t from, gva_t to, uint64_t length)
 	return 0;
 }
 
-int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
+static int try_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 {
 	struct edit edit;
+	int result;
+
+	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
+	drop_reloadable(&edit, from, length);
+	result = own_paths(space, from, to, length);
+	for (uint64_t page = from.value;
+	     result == 0 && next_page(space, &page, from.value + length); page += PAGE_SIZE)
+		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
+	space_edit_finish(&edit);
+	return result;
+}
+
+int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
+{
 	int result;
 
 	CHECKED_OPERATION(space->machine, space);
 	if (!range_within(from.value, length, LAYOUT_USER_END) ||
 	    !range_within(to.value, length, LAYOUT_USER_END))
 		return -EINVAL;
-	space_edit_begin(&edit, space, INVALIDATION_REVOKED);
-	result = own_paths(space, from, to, length);
-	for (uint64_t page = from.value;
-	     result == 0 && next_page(space, &page, from.value + length); page += PAGE_SIZE)
-		move_page(&edit, gva(page), gva(to.value + (page - from.value)));
-	space_edit_finish(&edit);
+	result = try_move(space, from, to, length);
+	if (space_settle_after(space, result, NULL))
+		result = try_move(space, from, to, length);
 	return result;
 }
 
@@ -811,7 +886,7 @@ int space_copy_page(struct edit *edit, gva_t page, const struct mapping *before,
 	return 0;
 }
 
-static int copy_page(struct space *space, gva_t page, const struct mapping *before, bool by_guest)
+static int try_copy(struct space *space, gva_t page, const struct mapping *before, bool by_guest)
 {
 	struct edit edit;
 	int result;
@@ -819,6 +894,15 @@ static int copy_page(struct space *space, gva_t page, const struct mapping *befo
 	space_edit_begin(&edit, space, by_guest ? INVALIDATION_FAULTED : INVALIDATION_COPIED);
 	result = space_copy_page(&edit, page, before, by_guest);
 	space_edit_finish(&edit);
+	return result;
+}
+
+static int copy_page(struct space *space, gva_t page, const struct mapping *before, bool by_guest)
+{
+	int result = try_copy(space, page, before, by_guest);
+
+	if (space_settle_after(space, result, &page))
+		result = try_copy(space, page, before, by_guest);
 	return result;
 }
 
@@ -902,6 +986,8 @@ int space_pin_load(struct space *space, gva_t va, uint64_t *length, void **host)
 	}
 	if (result < 0)
 		return result;
+	/* What it gets now is not what the guest would find if it went. */
+	memory_frame(&space->machine->memory, mapping.frame)->blank = false;
 	note_host_write(space, va);
 	cut_to_page(va, length);
 	*host = host_address(space, va, &mapping);

@@ -8,6 +8,13 @@
  * contents (working_set.h) and takes away what was mapped in it since; only
  * where pages of the master were unmapped, protected or moved is it built anew.
  *
+ * A limit is reached by what the request at hand did, never by what others did
+ * before it: where page_limit would be passed, a fork first is settled. It gives
+ * back all that it has only because an earlier request, or learning, or a fault
+ * close by brought it in: copies that differ in nothing from what they are copies
+ * of, contents of files, zeros, tables that say what the master's say. What is left
+ * depends on its mappings and contents alone, and decides.
+ *
  * Invalidation rules live in invalidate.h; every edit here goes through them.
  * One thread at a time uses a space, but for reading a frozen one.
  */
@@ -27,6 +34,14 @@
 struct fork_rules;
 struct machine;
 
+/* Pages that the instruction or the system call at hand has to have at once. */
+struct space_need {
+	uint64_t start, end;
+};
+
+/* More than one instruction of the guest reads, writes and is read from. */
+#define SPACE_NEEDS 8u
+
 struct space {
 	struct machine *machine;
 	struct pagetable table;
@@ -36,10 +51,12 @@ struct space {
 	uint64_t frame_count;
 	uint64_t table_count;
 	uint64_t page_limit;   /* of frames and tables together */
-	uint64_t passing;      /* tables above it, while a path moves: as many go as come */
-	uint64_t fresh;        /* what a fork has of them when it is built */
-	uint64_t kept;         /* and what it kept of earlier requests: does not count against this one */
+	bool limit_reached;    /* since it was last asked: page_limit refused something */
+	struct space_need needs[SPACE_NEEDS]; /* of the first need_count, the last one counts anew */
+	uint32_t need_count;
 	uint64_t taken_count;  /* frames that a reset takes away */
+	uint64_t reloadable_count; /* frames of files, which a fault brings back */
+	bool shares_zeros;     /* the machine's zero page is mapped, or was */
 	bool rebuild;          /* pages of the master are not as a fork has them: a reset builds it anew */
 	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
 	uint32_t sweep_interval, next_sweep; /* in resets: when dirty bits are cleared */
@@ -94,6 +111,25 @@ bool space_reclaim(struct machine *machine);
 
 /* Frees the kept ones; the machine is going. */
 void space_free_idle(struct machine *machine);
+
+/*
+ * Gives back what the fork has and need not have; where page_limit is passed this
+ * is done by itself. Pages may be gone after it that were mapped: those that a
+ * fault brings back as they were.
+ */
+void space_settle(struct space *fork);
+
+/*
+ * Settling leaves the pages in [start, end) as they are. The guest's instruction
+ * needs several at once, a system call fills a few with one read(2). For as long
+ * as the last SPACE_NEEDS ones are known, and until space_need_nothing().
+ */
+void space_need(struct space *space, uint64_t start, uint64_t end);
+
+static inline void space_need_nothing(struct space *space)
+{
+	space->need_count = 0;
+}
 
 /* The guest is about to run in the space: its tables will be cached. Call before every entry. */
 void space_enter(struct space *space);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two files of spaces have from each other: space.c, the edits, and
- * working_set.c, the pages that a fork has private.
+ * What the files of spaces have from each other: space.c, the edits,
+ * working_set.c, the pages that a fork has private, and settle.c, what of these it
+ * can do without.
  */
 #ifndef KVMSB_SPACE_INTERNAL_H
 #define KVMSB_SPACE_INTERNAL_H
@@ -23,6 +24,15 @@ static inline gpa_t space_frame_address(const struct space *space, uint32_t numb
 static inline void *space_frame_contents(const struct space *space, uint32_t number)
 {
 	return memory_data(&space->machine->memory, space_frame_address(space, number));
+}
+
+/* What a page of the space held when it became its own. */
+static inline const void *space_contents_before(const struct space *space, uint32_t number)
+{
+	const struct machine *machine = space->machine;
+	uint64_t source = space_frame(space, number)->source;
+
+	return memory_data(&machine->memory, source != 0 ? gpa(source) : machine->zero_frame);
 }
 
 /* Frames on their way out, neighbours together: freeing costs a system call each time. */
@@ -56,5 +66,12 @@ int space_copy_page(struct edit *edit, gva_t page, const struct mapping *before,
 
 /* Within an edit: a frame of zeros where nothing is, with these MAPPING_* flags. Returns 0 or -errno. */
 int space_map_frame(struct edit *edit, gva_t page, uint32_t flags, enum frame_fate fate);
+
+/*
+ * An operation answered `result`. True if that was for its limit: the fork is
+ * settled now, and the operation worth another try, which decides. page: what it is
+ * about, and has to be there as it is; NULL: nothing that is mapped.
+ */
+bool space_settle_after(struct space *space, int result, const gva_t *page);
 
 #endif

@@ -31,18 +31,10 @@
 /* Tables that one more page may take. */
 #define PATH_TABLES (PAGETABLE_ROOT_LEVEL - 1)
 
-static const void *contents_before(const struct space *space, uint32_t number)
-{
-	const struct machine *machine = space->machine;
-	uint64_t source = space_frame(space, number)->source;
-
-	return memory_data(&machine->memory, source != 0 ? gpa(source) : machine->zero_frame);
-}
-
 static bool is_written(const struct space *space, uint32_t number)
 {
 	return space_frame(space, number)->fate == FRAME_RESTORED &&
-	       memcmp(space_frame_contents(space, number), contents_before(space, number),
+	       memcmp(space_frame_contents(space, number), space_contents_before(space, number),
 	              PAGE_SIZE) != 0;
 }
 
@@ -165,7 +157,7 @@ static void restore_frame(struct space *space, uint32_t number)
 	void *page = space_frame_contents(space, number);
 
 	if (space_frame(space, number)->source != 0)
-		memcpy(page, contents_before(space, number), PAGE_SIZE);
+		memcpy(page, space_contents_before(space, number), PAGE_SIZE);
 	else
 		memset(page, 0, PAGE_SIZE);
 	space->restored++;

@@ -293,6 +293,14 @@ int space_move(struct space *space, gva_t from, gva_t to, uint64_t length)
 	return 0;
 }
 
+/* It never settles. */
+void space_need(struct space *space, uint64_t start, uint64_t end)
+{
+	(void)space;
+	(void)start;
+	(void)end;
+}
+
 bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
 {
 	const struct fake_page *page = fake_page_at(fake_of_const(space), va.value);

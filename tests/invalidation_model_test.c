@@ -86,6 +86,7 @@ struct processor {
 
 struct page_model {
 	bool mapped;
+	bool untouched; /* zeros in the program's memory, where the master has no page; not edited since */
 	unsigned protection;
 	uint64_t value;
 };
@@ -393,26 +394,41 @@ static void enter(struct model *model, struct processor *processor, struct membe
 		read_ahead(model, processor);
 }
 
+static bool may(const struct page_model *page, bool write)
+{
+	return page->mapped && (page->protection & (write ? SPACE_WRITE : SPACE_READ)) != 0;
+}
+
+/* Nobody had it yet, or settling gave it back: as mm_fault() does. */
+static int bring_in(struct model *model, struct member *member, unsigned page, bool write)
+{
+	const struct page_model *wanted = &member->pages[page];
+
+	if (wanted->value != 0)
+		problem(model, "page %u: its contents are gone", page);
+	if (write || !wanted->untouched)
+		return space_map(member->space, address_of(page), PAGE_SIZE, wanted->protection,
+		                 wanted->untouched ? FRAME_RESTORED : FRAME_TAKEN);
+	return space_map_zeros(member->space, address_of(page), PAGE_SIZE, wanted->protection);
+}
+
 /* As mm_fault(): 0 when there is a reason to try again. */
-static int answer_fault(struct member *member, unsigned page, bool write)
+static int answer_fault(struct model *model, struct member *member, unsigned page, bool write)
 {
 	uint64_t copied = member->space->copied;
 	unsigned protection;
 	int result = 0;
 
-	if (!space_lookup(member->space, address_of(page), &protection) ||
-	    (protection & (write ? SPACE_WRITE : SPACE_READ)) == 0)
+	if (!space_lookup(member->space, address_of(page), &protection))
+		return may(&member->pages[page], write) ? bring_in(model, member, page, write)
+		                                        : -EFAULT;
+	if ((protection & (write ? SPACE_WRITE : SPACE_READ)) == 0)
 		return -EFAULT;
 	if (write)
 		result = space_make_private(member->space, address_of(page), true);
 	if (result == 0 && member->space->copied == copied)
 		invalidate_forget(&member->space->translations);
 	return result;
-}
-
-static bool may(const struct page_model *page, bool write)
-{
-	return page->mapped && (page->protection & (write ? SPACE_WRITE : SPACE_READ)) != 0;
 }
 
 /* A page fault may make its processor forget what it knows of the address, or not. */
@@ -443,7 +459,7 @@ static bool use_page(struct model *model, struct processor *processor, struct me
 			break;
 		forget_address(model, processor, address);
 		member->over = true;
-		answer = answer_fault(member, page, write);
+		answer = answer_fault(model, member, page, write);
 		if (answer == -EFAULT && may(wanted, write))
 			problem(model, "page %u: refused", page);
 		/* Or its time is over before the instruction is tried again. */
@@ -535,8 +551,10 @@ static void step_protect(struct model *model)
 	struct member *member = some_fork(model);
 	unsigned page = below(model, PAGES), protection = protections[below(model, 3)];
 
-	if (space_protect(member->space, address_of(page), PAGE_SIZE, protection) == 0)
-		member->pages[page].protection = protection;
+	if (space_protect(member->space, address_of(page), PAGE_SIZE, protection) < 0)
+		return;
+	member->pages[page].protection = protection;
+	member->pages[page].untouched = false;
 }
 
 static void step_move(struct model *model)
@@ -548,6 +566,7 @@ static void step_move(struct model *model)
 	    space_move(member->space, address_of(from), address_of(to), PAGE_SIZE) < 0)
 		return;
 	member->pages[to] = member->pages[from];
+	member->pages[to].untouched = false;
 	member->pages[from] = (struct page_model){.mapped = false};
 }
 
@@ -584,11 +603,14 @@ static void step_reset(struct model *model)
 static void step_replace(struct model *model)
 {
 	struct member *member = some_fork(model);
+	unsigned left;
 
 	space_destroy(member->space);
-	while (space_fork(&member->space, model->master.space) < 0)
-		if (model->refusals == 0)
-			fail_msg("no fork");
+	member->space = NULL;
+	do
+		left = model->refusals;
+	while (space_fork(&member->space, model->master.space) < 0 && left > 0);
+	assert_non_null(member->space);
 	as_the_master(model, member);
 }
 
@@ -599,6 +621,12 @@ static void step_limit(struct model *model)
 
 	space->page_limit = below(model, 3) == 0 ? space->frame_count + space->table_count + 2
 	                                         : PAGE_LIMIT;
+}
+
+/* What it can do without goes, however far from its limit it is. */
+static void step_settle(struct model *model)
+{
+	space_settle(some_fork(model)->space);
 }
 
 /* A vCPU was cleaned: what it holds is not known. */
@@ -630,7 +658,7 @@ static const struct {
 	{"move", step_move, 3},   {"host write", step_host_write, 12},
 	{"reset", step_reset, 5}, {"replace", step_replace, 2},
 	{"clean", step_clean, 1}, {"requests", step_requests, 1},
-	{"limit", step_limit, 1},
+	{"limit", step_limit, 1}, {"settle", step_settle, 2},
 };
 
 static size_t some_step(struct model *model)
@@ -694,6 +722,9 @@ static void make_master(struct model *model)
 	}
 	for (unsigned i = 0; i < 20 && !master->over; i++)
 		run_member(model, master, &model->processors[i % CPUS]);
+	for (unsigned page = 3; page < PAGES; page += 8)
+		master->pages[page] = (struct page_model){
+			.mapped = true, .untouched = true, .protection = SPACE_READ | SPACE_WRITE};
 	assert_int_equal(space_freeze(master->space, &rules), 0);
 }
 

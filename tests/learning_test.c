@@ -141,38 +141,124 @@ static void learning_can_be_limited_and_switched_off(void **unused)
 	}
 }
 
-/* What is held in advance is no request's doing: its limit is as high as ever. */
-static void held_pages_do_not_count_for_the_limit(void **unused)
+/*
+ * A limit is reached by what a request does. How far one comes is the same in a
+ * fork that is new, after whatever others did, and with pages held in advance.
+ */
+
+#define LIMIT_PAGES 448u
+
+static int64_t give_bytes(void *user, void *data, size_t length)
 {
-	const uint64_t pages = 64; /* the least limit */
+	(void)user;
+	memset(data, 'x', length);
+	return (int64_t)length;
+}
+
+static struct kvmsb *limited_master(uint32_t learned_pages)
+{
+	const char *const arguments[] = {"learning", LEARNING, NULL};
+	const struct kvmsb_path_rule rule = {.path = LEARNING};
 	struct kvmsb_options options = fixture_options(LEARNING);
-	uint64_t fits[2];
 
-	(void)unused;
-	options.fork_memory_limit = pages * PAGE_SIZE;
-	options.fork_keep_limit = pages * PAGE_SIZE;
-	for (unsigned learns = 0; learns < 2; learns++) {
-		struct kvmsb *master, *fork;
+	options.arguments = arguments;
+	options.paths = &rule;
+	options.path_count = 1;
+	options.learned_pages_limit = learned_pages;
+	options.fork_memory_limit = LIMIT_PAGES * PAGE_SIZE;
+	options.fork_keep_limit = LIMIT_PAGES * PAGE_SIZE;
+	options.standard_input = (struct kvmsb_stream){.read = give_bytes};
+	return fixture_master(&options);
+}
 
-		options.learned_pages_limit = learns ? 0 : KVMSB_NO_LEARNING;
-		master = fixture_master(&options);
-		teach(master, "count_up", COUNT, 2);
-		fork = fixture_fork(master);
-		for (fits[learns] = 0; fits[learns] < 2 * pages; fits[learns]++) {
-			struct kvmsb_result result = fixture_call(fork, "count_up",
-			                                          NUMBERS(200 + fits[learns], 1));
+/* Before it, in the same request: what makes pages of before look like the request's own. */
+struct measure {
+	const char *before, *symbol;
+};
 
-			if (result.outcome == KVMSB_OUTCOME_OUT_OF_MEMORY)
-				break;
-			assert_outcome(fork, &result, KVMSB_OUTCOME_RETURNED);
-		}
-		kvmsb_destroy(fork);
-		kvmsb_destroy(master);
+static const struct measure measures[] = {
+	{"nothing", "read_into_mapping"},
+	{"nothing", "touch_mapping"},
+	{"nothing", "touch_untouched"},
+	{"nothing", "map_far_apart"},
+	{"nothing", "cross_pages"},
+	{"nothing", "copy_file"},
+	{"protect_untouched", "copy_file"},
+	{"read_file_pages", "touch_mapping"},
+	{"protect_untouched", "touch_mapping"},
+	{"protect_untouched", "read_into_mapping"},
+	{"protect_untouched", "map_far_apart"},
+	{"move_untouched", "touch_mapping"},
+	{"move_untouched", "map_far_apart"},
+};
+
+static long how_far(struct kvmsb *fork, const struct measure *measure)
+{
+	struct kvmsb_result result;
+	long progress = -1;
+
+	fixture_value(fork, measure->before, NO_NUMBERS);
+	result = fixture_call(fork, measure->symbol, NO_NUMBERS);
+	if (result.outcome != KVMSB_OUTCOME_OUT_OF_MEMORY)
+		assert_outcome(fork, &result, KVMSB_OUTCOME_RETURNED);
+	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "progress"), &progress,
+	                                   sizeof(progress)),
+	                 0);
+	assert_true(fixture_statistics(fork).pages_private <= LIMIT_PAGES);
+	return progress;
+}
+
+/* Requests that leave of pages, of tables and of files what a reset keeps. */
+static void leave_much(struct kvmsb *fork, unsigned what)
+{
+	fixture_value(fork, "count_up", NUMBERS(30, what % 2 == 0 ? 80 : 3));
+	fixture_value(fork, "add_up_untouched", NUMBERS(0, 500));
+	fixture_value(fork, "count_up_untouched", NUMBERS(100, 40 + what));
+	if (what > 1)
+		fixture_value(fork, "read_file_pages", NO_NUMBERS);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_true(fixture_statistics(fork).pages_private > 40);
+}
+
+static void check_measure(struct kvmsb *master, const struct measure *measure, long wanted)
+{
+	struct kvmsb *fork = fixture_fork(master);
+
+	for (unsigned what = 0; what < 4; what++) {
+		leave_much(fork, what);
+		assert_int_equal(how_far(fork, measure), wanted);
+		assert_int_equal(kvmsb_reset(fork), 0);
+		assert_int_equal(how_far(fork, measure), wanted);
+		assert_int_equal(kvmsb_reset(fork), 0);
 	}
-	print_message("%d of %d pages without learning, %d with\n", (int)fits[0], (int)pages,
-	              (int)fits[1]);
-	assert_true(fits[0] > pages / 2 && fits[0] < pages);
-	assert_true(fits[1] >= fits[0] && fits[1] <= fits[0] + 8);
+	leave_much(fork, 0);
+	kvmsb_destroy(fork);
+	/* The same space, for another fork. */
+	fork = fixture_fork(master);
+	assert_int_equal(how_far(fork, measure), wanted);
+	kvmsb_destroy(fork);
+	space_reclaim(master->machine);
+	fork = fixture_fork(master);
+	assert_int_equal(how_far(fork, measure), wanted);
+	kvmsb_destroy(fork);
+}
+
+static void a_limit_is_the_requests_own(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++) {
+		struct kvmsb *masters[] = {limited_master(KVMSB_NO_LEARNING), limited_master(0)};
+		struct kvmsb *fresh = fixture_fork(masters[0]);
+		long wanted = how_far(fresh, &measures[i]);
+
+		print_message("%s after %s: %ld\n", measures[i].symbol, measures[i].before, wanted);
+		assert_true(wanted > 50);
+		kvmsb_destroy(fresh);
+		for (size_t learns = 0; learns < 2; learns++) {
+			check_measure(masters[learns], &measures[i], wanted);
+			kvmsb_destroy(masters[learns]);
+		}
+	}
 }
 
 static void what_is_above_the_ceiling_is_given_back(void **unused)
@@ -295,7 +381,7 @@ int main(void)
 		cmocka_unit_test(an_older_fork_learns_at_its_reset),
 		cmocka_unit_test(one_odd_request_teaches_nothing),
 		cmocka_unit_test(learning_can_be_limited_and_switched_off),
-		cmocka_unit_test(held_pages_do_not_count_for_the_limit),
+		cmocka_unit_test(a_limit_is_the_requests_own),
 		cmocka_unit_test(what_is_above_the_ceiling_is_given_back),
 		cmocka_unit_test(zeros_are_shared_until_written),
 		cmocka_unit_test(a_reset_takes_away_what_was_mapped),

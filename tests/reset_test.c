@@ -1015,6 +1015,7 @@ FIELDS kvmsb sandbox_fields = {
 	PARTS("start: the master's"),
 	AS("vcpu: of a run"),
 	AS("in_call: of a run"),
+	PARTS("faulted: compared with those of the same run"),
 	AS("host_error: of a run"),
 	PARTS("counts: the host's statistics"),
 	PARTS("detail: for the host"),

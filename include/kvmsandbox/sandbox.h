@@ -93,7 +93,9 @@ struct kvmsb_options {
 	const char *directory;          /* current directory the guest sees; NULL: "/" */
 
 	uint64_t memory_limit;      /* bytes of the program, page tables included; 0: 256 MiB */
-	uint64_t fork_memory_limit; /* private bytes of each fork; 0: 64 MiB */
+	uint64_t fork_memory_limit; /* private bytes of each fork, page tables included; 0: 64 MiB.
+	                               Near it pages give way that hold what they held in the master, or
+	                               zeros, or a file's contents that nobody changed */
 	uint64_t stack_size;        /* bytes of the main stack; 0: 4 MiB */
 	uint64_t total_fork_memory; /* private bytes of all forks together; 0: 16 GiB */
 
@@ -116,7 +118,7 @@ struct kvmsb_options {
 
 	/* A fork that has more private bytes, page tables included, gives them back when it is
 	 * reset: the next request pays for each page that it writes again. 0: a sixteenth of
-	 * fork_memory_limit, at least 64 KiB, which is the least. */
+	 * fork_memory_limit, at least 64 KiB, which is the least; never more than half of it. */
 	uint64_t fork_keep_limit;
 
 	/* Pages that forks hold private from the start, since requests were seen to write them:

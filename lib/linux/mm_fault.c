@@ -140,12 +140,16 @@ static enum frame_fate fate_of(const struct range *range)
 	return (range->protection & SPACE_WRITE) != 0 ? FRAME_TAKEN : FRAME_KEPT;
 }
 
-static int bring_in(struct process *process, const struct range *range, const struct window *window)
+static int bring_in(struct process *process, const struct range *range, const struct window *window,
+                    bool zeros)
 {
 	uint64_t length = window->end - window->start;
-	int result = space_map(process->space, gva(window->start), length, range->protection,
-	                       fate_of(range));
+	int result;
 
+	if (zeros)
+		return space_map_zeros(process->space, gva(window->start), length, range->protection);
+	result = space_map(process->space, gva(window->start), length, range->protection,
+	                   fate_of(range));
 	if (result < 0 || range->file == NULL)
 		return result;
 	result = load(process, range, window);
@@ -168,21 +172,19 @@ static int fault_absent(struct process *process, const struct range *range, uint
                         unsigned access)
 {
 	struct window window = desired_window(process, range, page);
+	bool zeros = shares_zeros(process, range, access);
 	int result = range->file != NULL ? cut_to_file(range, &window, page) : 0;
 
 	/* A frozen master is never changed; see mm_read_absent(). */
 	if (result < 0 || process->space->table.frozen)
 		return -EFAULT;
 	cut_to_absent(process, &window, page);
-	if (shares_zeros(process, range, access))
-		return space_map_zeros(process->space, gva(window.start), window.end - window.start,
-		                       range->protection);
-	result = bring_in(process, range, &window);
+	result = bring_in(process, range, &window, zeros);
 	if (result != -ENOMEM || window.end - window.start == PAGE_SIZE)
 		return result;
-	/* Near the limit the other pages must not cost the one that is needed. */
+	/* Near the limit the other pages, and their tables, must not cost the one that is needed. */
 	window = (struct window){.start = page, .end = page + PAGE_SIZE};
-	return bring_in(process, range, &window);
+	return bring_in(process, range, &window, zeros);
 }
 
 /* A fault on a page that is there: the first write of a fork, or a stale translation. */
@@ -243,7 +245,7 @@ int mm_populate(struct process *process, uint64_t start, uint64_t end, unsigned 
 
 		if (result < 0)
 			return result;
-		if (count % 256 == 255 && deadline_over(process))
+		if (count % 32 == 31 && deadline_over(process))
 			return -EINTR;
 	}
 	return 0;

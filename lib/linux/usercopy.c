@@ -146,7 +146,7 @@ static int pin_any(struct process *process, uint64_t address, bool for_writing, 
 
 /*
  * Brings in every page first, and cuts the range where that fails: pins end
- * with the next edit of the space.
+ * with the next edit of the space. None of them goes for one that comes later.
  */
 static int prepare(struct process *process, uint64_t address, bool for_writing, uint64_t *length)
 {
@@ -155,8 +155,11 @@ static int prepare(struct process *process, uint64_t address, bool for_writing, 
 	while (done < *length) {
 		uint64_t part = *length - done;
 		void *host;
-		int result = pin_any(process, address + done, for_writing, &part, &host);
+		int result;
 
+		space_need(process->space, align_down(address, PAGE_SIZE),
+		           align_down(address + done, PAGE_SIZE) + PAGE_SIZE);
+		result = pin_any(process, address + done, for_writing, &part, &host);
 		if (result < 0 && done == 0)
 			return result;
 		if (result < 0)
@@ -194,7 +197,9 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
 	if (length > 0 && address == LAYOUT_USER_END)
 		return -EFAULT;
 	length = min_u64(length, min_u64(PIECES_BYTES, LAYOUT_USER_END - address));
+	space_need_nothing(process->space);
 	result = prepare(process, address, for_writing, &length);
+	space_need_nothing(process->space);
 	while (result == 0 && length > 0) {
 		uint64_t part = length;
 		void *host;
