@@ -87,6 +87,7 @@ struct machine {
 	unsigned settling;         /* threads that wait for that */
 	struct space *idle_spaces; /* of destroyed forks, restored: last in, first out */
 	unsigned idle_space_count;
+	uint64_t idle_pages;       /* frames and tables that they have */
 
 	_Atomic uint64_t next_serial;
 	struct machine_statistics statistics;

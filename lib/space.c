@@ -14,6 +14,9 @@
 /* Destroyed forks that are kept for the next ones, and what each may hold of frames. */
 #define IDLE_SPACES 1024u
 #define IDLE_FRAMES 64u
+/* What all of them hold, tables too: 256 MiB, and of the machine's memory no more than this share. */
+#define IDLE_PAGES 65536u
+#define IDLE_SHARE 16u
 
 /* Of what a fork may own, the share that it may keep of earlier requests and hold of learned pages. */
 #define KEPT_SHARE 2u
@@ -342,6 +345,7 @@ static struct space *take_idle(struct machine *machine)
 	if (space != NULL) {
 		machine->idle_spaces = space->next_idle;
 		machine->idle_space_count--;
+		machine->idle_pages -= space->frame_count + space->table_count;
 	}
 	pthread_mutex_unlock(&machine->lock);
 	return space;
@@ -374,20 +378,32 @@ int space_reserve(struct machine *machine, uint64_t forks)
 	return result;
 }
 
+/* One that was kept; NULL: none is left that can be entered. */
+static struct space *fork_idle(struct machine *machine)
+{
+	struct space *space;
+
+	while ((space = take_idle(machine)) != NULL) {
+		checks_kept(space, false);
+		space->copied = space->restored = 0;
+		working_set_hold(space);
+		if (!space->rebuild)
+			return space;
+		/* What it held now could not be made known to the processors. */
+		free_space(space);
+	}
+	return NULL;
+}
+
 int space_fork(struct space **fork, struct space *master)
 {
 	struct space *space;
 	int result;
 
 	CHECKED_OPERATION(master->machine, NULL);
-	space = take_idle(master->machine);
-	if (space != NULL) {
-		checks_kept(space, false);
-		space->copied = space->restored = 0;
-		working_set_hold(space);
-		*fork = space;
+	*fork = fork_idle(master->machine);
+	if (*fork != NULL)
 		return 0;
-	}
 	space = space_new(master->machine, master->machine->fork_rules.page_limit);
 	if (space == NULL)
 		return -ENOMEM;
@@ -447,20 +463,29 @@ int space_reset(struct space *space)
 	return result;
 }
 
+static uint64_t idle_pages_most(const struct machine *machine)
+{
+	return min_u64(IDLE_PAGES, (machine->memory.data.reserved >> PAGE_SHIFT) / IDLE_SHARE);
+}
+
 /* A fork that only wrote is as good as new once its contents are restored. */
 static bool keep_idle(struct space *space)
 {
 	struct machine *machine = space->machine;
+	uint64_t pages;
 	bool kept = false;
 
 	if (!restore(space) || space->frame_count > IDLE_FRAMES + machine->learner.limit)
 		return false;
+	pages = space->frame_count + space->table_count;
 	checks_kept(space, true);
 	pthread_mutex_lock(&machine->lock);
-	if (machine->idle_space_count < IDLE_SPACES) {
+	if (machine->idle_space_count < IDLE_SPACES &&
+	    range_within(machine->idle_pages, pages, idle_pages_most(machine))) {
 		space->next_idle = machine->idle_spaces;
 		machine->idle_spaces = space;
 		machine->idle_space_count++;
+		machine->idle_pages += pages;
 		kept = true;
 	}
 	pthread_mutex_unlock(&machine->lock);

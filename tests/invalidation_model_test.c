@@ -911,6 +911,85 @@ static void a_path_moves_at_the_limit(void **unused)
 	unmake(model);
 }
 
+/* All table frames that are free; none is left for a path. Returns how many. */
+static uint64_t take_tables(struct memory *memory, gpa_t *tables)
+{
+	uint64_t count = 0;
+
+	while (memory_table_allocate(memory, 0, &tables[count]) == 0)
+		count++;
+	return count;
+}
+
+/*
+ * A space that was kept gets a page that was learned meanwhile, in a table that
+ * processors know, and they cannot be told: it is not handed out.
+ */
+static void a_kept_space_that_is_not_known(void **unused)
+{
+	gpa_t tables[TABLE_BYTES / PAGE_SIZE + 1];
+
+	(void)unused;
+	for (enum kind kind = WALKED; kind < KINDS; kind++) {
+		/* A seed that learns. */
+		struct model *model = make(kind, 2);
+		struct member *member = &model->forks[0];
+		struct learned_page page = {.page = address_of(1).value};
+		struct memory *memory = &model->machine.memory;
+		uint64_t taken;
+		int result;
+
+		enter(model, &model->processors[0], member);
+		assert_non_null(access_page(model, &model->processors[0], page.page, false));
+		space_destroy(member->space);
+		assert_int_equal(model->machine.idle_space_count, 1);
+		for (unsigned i = 0; i < LEARNER_SIGHTINGS; i++)
+			learner_sight(&model->machine.learner, &page, 1);
+		taken = take_tables(memory, tables);
+		model->refuse_all = true;
+		result = space_fork(&member->space, model->master.space);
+		/* Its tables wait for the processors to be told, so that there are none for another. */
+		assert_int_equal(result, kind == SHADOW ? -ENOMEM : 0);
+		model->refuse_all = false;
+		assert_int_equal(model->machine.idle_space_count, 0);
+		while (taken > 0)
+			memory_table_free(memory, tables[--taken]);
+		if (result < 0)
+			assert_int_equal(space_fork(&member->space, model->master.space), 0);
+		assert_true(member->space->frame_count > 0);
+		as_the_master(model, member);
+		model->random = 1;
+		run_member(model, member, &model->processors[0]);
+		assert_string_equal(model->problem, "");
+		unmake(model);
+	}
+}
+
+/* What is kept of destroyed forks has a limit, however much each of them held. */
+static void kept_spaces_share_a_limit(void **unused)
+{
+	struct model *model = make(WALKED, 1);
+	const struct machine *machine = &model->machine;
+	const uint64_t most = (DATA_BYTES >> PAGE_SHIFT) / 16;
+	uint64_t pages = 0;
+
+	(void)unused;
+	for (unsigned i = 0; i < FORKS; i++) {
+		for (unsigned page = 0; page < 2 * REGION_PAGES; page++)
+			space_make_private(model->forks[i].space, address_of(page), false);
+		pages += model->forks[i].space->frame_count + model->forks[i].space->table_count;
+	}
+	for (unsigned i = 0; i < FORKS; i++)
+		space_destroy(model->forks[i].space);
+	assert_true(pages > most && machine->idle_pages <= most);
+	assert_in_range(machine->idle_space_count, 2, FORKS - 1);
+	assert_int_equal(machine->idle_pages * FORKS, machine->idle_space_count * pages);
+	for (unsigned i = 0; i < FORKS; i++)
+		assert_int_equal(space_fork(&model->forks[i].space, model->master.space), 0);
+	assert_int_equal(machine->idle_pages, 0);
+	unmake(model);
+}
+
 static void a_rule_left_out_is_noticed(void **unused)
 {
 	(void)unused;
@@ -976,6 +1055,8 @@ int main(void)
 		cmocka_unit_test(the_means_follow_the_size_of_the_edit),
 		cmocka_unit_test(a_page_that_cannot_be_dropped),
 		cmocka_unit_test(a_path_moves_at_the_limit),
+		cmocka_unit_test(a_kept_space_that_is_not_known),
+		cmocka_unit_test(kept_spaces_share_a_limit),
 		cmocka_unit_test(nothing_stale_is_used),
 		cmocka_unit_test(a_rule_left_out_is_noticed),
 	};
