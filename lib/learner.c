@@ -219,13 +219,13 @@ void learner_sight(struct learner *learner, const struct learned_page *pages, si
 	pthread_mutex_unlock(&learner->lock);
 }
 
-void learner_written(struct learner *learner, const uint64_t *pages, size_t count)
+void learner_written(struct learner *learner, const struct learned_page *pages, size_t count)
 {
 	if (learner->limit == 0 || count == 0)
 		return;
 	pthread_mutex_lock(&learner->lock);
 	for (size_t i = 0; i < count; i++) {
-		struct sighting *sighting = sighting_of(learner, pages[i]);
+		struct sighting *sighting = sighting_of(learner, pages[i].page);
 
 		if (sighting != NULL)
 			sighting->last = learner->samples;

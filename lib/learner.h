@@ -60,7 +60,7 @@ void learner_destroy(struct learner *learner, bool in_parent);
 void learner_sight(struct learner *learner, const struct learned_page *pages, size_t count);
 
 /* A sample is all pages that a fork holds: these of them were written; that was one sample. */
-void learner_written(struct learner *learner, const uint64_t *pages, size_t count);
+void learner_written(struct learner *learner, const struct learned_page *pages, size_t count);
 void learner_sampled(struct learner *learner);
 
 /* The pages to hold: a reference, or NULL when there are none. */

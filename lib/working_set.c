@@ -53,34 +53,21 @@ static bool describe(const struct space *space, const struct frame *frame, struc
 	return true;
 }
 
-static void tell_new(struct space *space)
-{
-	struct learned_page pages[BATCH];
-	size_t count = 0;
-
-	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
-		struct frame *frame = space_frame(space, number);
-
-		/* They are in the order in which they came. */
-		if (frame->sighted)
-			break;
-		frame->sighted = true;
-		if (is_written(space, number) && describe(space, frame, &pages[count]))
-			count++;
-		if (count == BATCH) {
-			learner_sight(&space->machine->learner, pages, count);
-			count = 0;
-		}
-		number = frame->next;
-	}
-	learner_sight(&space->machine->learner, pages, count);
-}
-
-/* Whether the frame was written; counts for how long it was not. */
-static bool sample_frame(struct space *space, uint32_t number)
+/* A frame that no reset has seen before. */
+static bool sight_frame(struct space *space, uint32_t number, struct learned_page *page)
 {
 	struct frame *frame = space_frame(space, number);
 
+	frame->sighted = true;
+	return is_written(space, number) && describe(space, frame, page);
+}
+
+/* Whether the frame was written; counts for how long it was not. */
+static bool sample_frame(struct space *space, uint32_t number, struct learned_page *page)
+{
+	struct frame *frame = space_frame(space, number);
+
+	page->page = frame->page;
 	if (is_written(space, number)) {
 		frame->unwritten = 0;
 		return true;
@@ -91,26 +78,35 @@ static bool sample_frame(struct space *space, uint32_t number)
 	return false;
 }
 
-static void sample(struct space *space)
+/* Frames as they came, newest first: up to the first that was sighted before, or all. */
+static void tell(struct space *space, bool only_new,
+                 bool (*chosen)(struct space *, uint32_t, struct learned_page *),
+                 void (*hear)(struct learner *, const struct learned_page *, size_t))
 {
 	struct learner *learner = &space->machine->learner;
-	uint64_t pages[BATCH];
+	struct learned_page pages[BATCH];
+	const struct frame *frame;
 	size_t count = 0;
 
-	space->unused = 0;
-	for (uint32_t number = space->first_frame; number != FRAME_NONE;) {
-		const struct frame *frame = space_frame(space, number);
-
-		if (sample_frame(space, number))
-			pages[count++] = frame->page;
+	for (uint32_t number = space->first_frame; number != FRAME_NONE; number = frame->next) {
+		frame = space_frame(space, number);
+		if (only_new && frame->sighted)
+			break;
+		if (chosen(space, number, &pages[count]))
+			count++;
 		if (count == BATCH) {
-			learner_written(learner, pages, count);
+			hear(learner, pages, count);
 			count = 0;
 		}
-		number = frame->next;
 	}
-	learner_written(learner, pages, count);
-	learner_sampled(learner);
+	hear(learner, pages, count);
+}
+
+static void sample(struct space *space)
+{
+	space->unused = 0;
+	tell(space, false, sample_frame, learner_written);
+	learner_sampled(&space->machine->learner);
 }
 
 void working_set_teach(struct space *space)
@@ -118,7 +114,7 @@ void working_set_teach(struct space *space)
 	if (space->machine->learner.limit == 0 || space->taught_epoch == space->translations.epoch)
 		return;
 	space->taught_epoch = space->translations.epoch;
-	tell_new(space);
+	tell(space, true, sight_frame, learner_sight);
 	if (++space->runs_taught % SAMPLE_INTERVAL == 0)
 		sample(space);
 }

@@ -122,7 +122,8 @@ static void there_is_a_limit(void **unused)
 
 static void what_is_not_written_is_forgotten(void **unused)
 {
-	const uint64_t used = page_number(1), strange = page_number(40);
+	const struct learned_page used = {.page = page_number(1)},
+				  strange = {.page = page_number(40)};
 	struct learner learner;
 
 	(void)unused;
@@ -151,7 +152,7 @@ static void what_is_not_written_is_forgotten(void **unused)
 
 static void without_a_limit_nothing_is_learned(void **unused)
 {
-	const uint64_t page = page_number(1);
+	const struct learned_page page = {.page = page_number(1)};
 	struct learner learner;
 
 	(void)unused;
