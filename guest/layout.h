@@ -6,6 +6,7 @@
  *
  *   0x0000000000010000  lowest address a program may map
  *   below 2 GiB         program, its interpreter, stack, brk heap
+ *   0x000000007fffe000  the clock's page, then the vDSO; a program may unmap or move them
  *   4 GiB ..            mmap area
  *   0x00007f8000000000  entry window (PML4 255): pages that ring 3 may use
  *   0xffff800000000000  kernel (PML4 256): supervisor pages
@@ -21,6 +22,11 @@
 #define LAYOUT_LOW_END 0x80000000
 #define LAYOUT_MMAP_START 0x100000000
 #define LAYOUT_USER_END 0x7f8000000000
+
+/* At the end of the gap above the stack, whose page tables every program has: vdso_page.h, vdso.c. */
+#define LAYOUT_CLOCK_PAGE 0x7fffe000
+#define LAYOUT_VDSO 0x7ffff000
+#define LAYOUT_VDSO_SIZE 0x1000
 
 /* Entry window. Text: executable; data: read-only; both user pages. */
 #define LAYOUT_ENTRY_INDEX 255
@@ -66,7 +72,8 @@
 #define LAYOUT_PROBE_GET_SELECTOR 0x40
 #define LAYOUT_PROBE_READ_BASE 0x50
 #define LAYOUT_PROBE_WRITE 0x60
-#define LAYOUT_PROBE_TEXT_SIZE 0x70
+#define LAYOUT_PROBE_READ_TSC 0x70
+#define LAYOUT_PROBE_TEXT_SIZE 0x80
 
 /* What ring 3 may find at this place of the descriptor table of a Linux host: user data. */
 #define PROBE_HOST_SELECTOR 0x2b

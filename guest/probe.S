@@ -49,6 +49,14 @@ guest_probe_text:
 	movq	%rdi, (%rdi)
 	outl	%eax, $PORT_HYPERCALL
 	ud2
+
+/* Which time-stamp counter is the guest's? Out: RAX. Clobbers RDX. */
+	.org guest_probe_text + LAYOUT_PROBE_READ_TSC, 0xcc
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	outl	%eax, $PORT_HYPERCALL
+	ud2
 	.org guest_probe_text + LAYOUT_PROBE_TEXT_SIZE, 0xcc
 
 	.section .note.GNU-stack, "", @progbits

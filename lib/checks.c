@@ -165,6 +165,15 @@ static bool is_zero_frame(const struct space *space, gpa_t frame)
 	return space->master != NULL && frame.value == space->machine->zero_frame.value;
 }
 
+/* All may read them; nobody but the host writes the first. */
+static bool is_clock_frame(const struct space *space, gpa_t frame)
+{
+	gpa_t first = space->machine->clock_frame;
+
+	return frame.value >= first.value &&
+	       frame.value < first.value + MACHINE_CLOCK_FRAMES * PAGE_SIZE;
+}
+
 /* Whether a program may reach a data frame, and how: the one place that says it. */
 static enum reach reach_of(const struct space *space, gpa_t frame)
 {
@@ -175,7 +184,7 @@ static enum reach reach_of(const struct space *space, gpa_t frame)
 	for (const struct space *above = space->master; above != NULL; above = above->master)
 		if (memory_owns(memory, frame, above->translations.serial))
 			return REACH_READ;
-	return is_zero_frame(space, frame) ? REACH_READ : REACH_NOT;
+	return is_zero_frame(space, frame) || is_clock_frame(space, frame) ? REACH_READ : REACH_NOT;
 }
 
 static bool is_own(const struct space *space, gpa_t frame)

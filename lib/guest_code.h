@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The assembled code of guest/, as bytes to copy into guest pages. */
+/* The code of guest/, as bytes to copy into guest pages. */
 #ifndef KVMSB_GUEST_CODE_H
 #define KVMSB_GUEST_CODE_H
 
@@ -10,5 +10,6 @@
 extern const uint8_t guest_kernel_text[LAYOUT_KERNEL_TEXT_SIZE];
 extern const uint8_t guest_entry_text[LAYOUT_ENTRY_TEXT_SIZE];
 extern const uint8_t guest_probe_text[LAYOUT_PROBE_TEXT_SIZE];
+extern const uint8_t guest_vdso[LAYOUT_VDSO_SIZE];
 
 #endif

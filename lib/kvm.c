@@ -56,7 +56,7 @@ static int open_failed(int code, struct kvmsb_error *error)
 			 "or enable virtualisation in the firmware or the cloud's machine type";
 	else if (code == -EACCES || code == -EPERM)
 		advice = "the user needs read and write permission: join the group that owns it "
-		         "(kvm)";
+			 "(kvm)";
 	else if (code == -EMFILE || code == -ENFILE)
 		advice = "too many open files";
 	return error_set(error, code, "cannot open /dev/kvm: %s; %s", strerror(-code), advice);
@@ -272,4 +272,9 @@ int kvm_vcpu_set_tsc_offset(int vcpu, uint64_t offset)
 	};
 
 	return call(vcpu, KVM_SET_DEVICE_ATTR, &attribute);
+}
+
+int kvm_vcpu_tsc_khz(int vcpu)
+{
+	return call_number(vcpu, KVM_GET_TSC_KHZ, 0);
 }

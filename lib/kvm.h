@@ -54,5 +54,7 @@ int kvm_vcpu_set_runnable(int vcpu);
 int kvm_vcpu_set_signal_mask(int vcpu, uint64_t mask);
 /* -ENXIO where the host has no such control. */
 int kvm_vcpu_set_tsc_offset(int vcpu, uint64_t offset);
+/* Ticks of the guest's time-stamp counter in a millisecond; 0 or below where KVM does not say. */
+int kvm_vcpu_tsc_khz(int vcpu);
 
 #endif

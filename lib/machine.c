@@ -82,6 +82,28 @@ static void write_initial_state(uint8_t *image)
 	memcpy(image + 24, &mxcsr, sizeof(mxcsr));
 }
 
+/* Frames in a row, as map_kernel_pages() has them. */
+static int build_clock(struct machine *machine, bool by_system_calls)
+{
+	const struct timekeeper_source by_calls = {.khz = 0};
+	gpa_t frame = gpa(0);
+
+	for (unsigned i = 0; i < MACHINE_CLOCK_FRAMES; i++) {
+		int result = memory_frame_allocate(&machine->memory, 0, &frame);
+
+		if (result < 0)
+			return result;
+		if (i == 0)
+			machine->clock_frame = frame;
+		else
+			memcpy(memory_data(&machine->memory, frame),
+			       guest_vdso + (i - 1) * PAGE_SIZE, PAGE_SIZE);
+	}
+	timekeeper_init(&machine->timekeeper, memory_data(&machine->memory, machine->clock_frame),
+	                by_system_calls ? &by_calls : &machine->host->clock);
+	return 0;
+}
+
 static int build_kernel(struct machine *machine)
 {
 	uint8_t *text = NULL, *gdt = NULL, *idt = NULL, *entry_text = NULL, *entry_data = NULL;
@@ -172,6 +194,8 @@ static int build(struct machine *machine, const struct machine_limits *limits,
 		return error_set(error, result, "guest memory of %llu MiB: %s",
 		                 (unsigned long long)(limits->data_bytes >> 20), strerror(-result));
 	result = build_kernel(machine);
+	if (result == 0)
+		result = build_clock(machine, limits->clock_by_system_calls);
 	if (result == 0)
 		result = learner_init(&machine->learner, limits->learned_pages);
 	if (result < 0)

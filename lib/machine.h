@@ -18,6 +18,7 @@
 #include "memory.h"
 #include "pagetable.h"
 #include "probe.h"
+#include "timekeeper.h"
 #include "vcpu.h"
 
 #include <kvmsandbox/error.h>
@@ -36,6 +37,9 @@ struct fork_rules {
 	uint64_t keep_limit; /* and how many of these it keeps through a reset; at most half */
 	gva_t call_stack;    /* the page that the first instruction of a call writes */
 };
+
+/* The clock's page and the vDSO. */
+#define MACHINE_CLOCK_FRAMES (1 + LAYOUT_VDSO_SIZE / PAGE_SIZE)
 
 struct machine_statistics {
 	_Atomic uint64_t forks; /* live */
@@ -63,6 +67,8 @@ struct machine {
 	struct memory memory;
 	struct invalidator invalidator;
 	struct learner learner;
+	struct timekeeper timekeeper;
+	gpa_t clock_frame;         /* its page, and the vDSO's that reads it, behind it: for all spaces to read */
 	gpa_t zero_frame;          /* zeros, which forks share until they write; mapped by nobody for writing */
 	struct pagetable kernel_table; /* the two windows of layout.h, for the root of every space */
 	uint8_t *vcpu_pages;       /* host's view of LAYOUT_KERNEL_VCPU */
@@ -105,6 +111,7 @@ struct machine_limits {
 	uint32_t vcpu_queue_limit;
 	int timeout_signal;
 	enum kvmsb_entry entry;
+	bool clock_by_system_calls; /* the vDSO is not to tell the time */
 };
 
 /* Returns 0 with one reference, or -errno with error's detail. */

@@ -12,6 +12,7 @@
 #include "pagetable.h"
 #include "segments.h"
 #include "util.h"
+#include "vdso_page.h"
 #include "x86.h"
 
 #include <errno.h>
@@ -388,6 +389,35 @@ static int probe_selectors(struct probe *probe, struct host_behaviour *found)
 	return result < 0 ? result : probe_selector(probe, PROBE_HOST_SELECTOR, found);
 }
 
+/* Whether a guest reads the host's counter, whatever KVM says of offsets and scales. */
+static int probe_tsc(struct probe *probe, bool *same)
+{
+	uint64_t before, read, after;
+	int result;
+
+	/* As for every vCPU (vcpu.c); a host without such a control has no offset. */
+	kvm_vcpu_set_tsc_offset(probe->vcpu, 0);
+	before = vdso_tsc();
+	result = run(probe, LAYOUT_PROBE_READ_TSC, probe->table.root.value);
+	after = vdso_tsc();
+	read = probe->run->s.regs.regs.rax;
+	*same = result >= 0 && before <= read && read <= after;
+	return result < 0 ? result : 0;
+}
+
+static int probe_clock(struct probe *probe, struct host_behaviour *found)
+{
+	int khz = kvm_vcpu_tsc_khz(probe->vcpu);
+	bool same = false;
+	int result = probe_tsc(probe, &same);
+
+	if (result < 0 || !same || khz <= 0 || !host_clock_is_tsc())
+		return result;
+	found->clock.khz = (uint64_t)khz;
+	host_clock_sample(&found->clock.first, found->clock.khz);
+	return 0;
+}
+
 static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 {
 	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1, .address = PROBE_DATA, .error = error};
@@ -403,6 +433,8 @@ static int probe_once(struct host_behaviour *found, struct kvmsb_error *error)
 		result = probe_dirty(&probe, found);
 	if (result == 0)
 		result = probe_selectors(&probe, found);
+	if (result == 0)
+		result = probe_clock(&probe, found);
 	if (result == 0) {
 		found->features = probe.features;
 		found->cpuid = probe.cpuid;

@@ -7,6 +7,7 @@
 #define KVMSB_PROBE_H
 
 #include "cpuid.h"
+#include "timekeeper.h"
 
 #include <kvmsandbox/error.h>
 #include <kvmsandbox/sandbox.h>
@@ -24,6 +25,7 @@ struct host_behaviour {
 	bool selectors_stay;       /* DS, ES, FS, GS of one context are seen by the next, whatever is loaded */
 	bool rip_past_out;         /* RIP after an OUT exit is past the instruction */
 	unsigned tss_type;         /* of the TSS whose I/O bitmap works here: busy (11) or available (9) */
+	struct timekeeper_source clock; /* khz 0: the guest's counter or the host's clock is another */
 	struct kvm_cpuid2 *cpuid;  /* what guests see, filtered */
 	struct cpuid_features features;
 };

@@ -98,6 +98,9 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 		{"timeout_signal", (uint64_t)(int64_t)options->timeout_signal, 1, 64},
 		{"vcpu_limit", options->vcpu_limit, 1, LAYOUT_VCPU_MAXIMUM},
 		{"learned_pages_limit", learned_pages(options), 0, LEARNED_PAGES_MOST},
+		{"clock", options->clock, KVMSB_CLOCK_HOST, KVMSB_CLOCK_MADE_UP},
+		{"clock_start_ns", options->clock_start_ns, 0, INT64_MAX},
+		{"clock_step_ns", options->clock_step_ns, 0, SECOND},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -199,6 +202,9 @@ static int configure(struct program *program, struct kvmsb_error *error)
 	config->trace_user = options->trace_user;
 	config->stack_size = options->stack_size;
 	config->memory_limit = options->memory_limit;
+	config->clock = options->clock;
+	config->clock_start = options->clock_start_ns;
+	config->clock_step = options->clock_step_ns;
 	config->directory = strdup(options->directory);
 	config->program = strdup(options->path != NULL ? options->path : "program");
 	if (config->directory == NULL || config->program == NULL)
@@ -269,5 +275,6 @@ struct machine_limits program_machine_limits(const struct program *program)
 		.vcpu_queue_limit = options->vcpu_queue_limit,
 		.timeout_signal = options->timeout_signal,
 		.entry = options->entry,
+		.clock_by_system_calls = options->clock != KVMSB_CLOCK_HOST,
 	};
 }

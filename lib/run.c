@@ -208,8 +208,10 @@ static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit
 		return end_fault(result, exit, rip);
 	note_need(sandbox, exit->address);
 	answer = mm_fault(&sandbox->process, exit->address, fault_access(exit->error_code), true);
-	if (answer == 0)
+	if (answer == 0) {
+		sandbox->process.usage.faults++;
 		return false;
+	}
 	space_need_nothing(sandbox->space);
 	if (answer == -ENOMEM)
 		return end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
@@ -326,6 +328,21 @@ static int out_of_memory(struct kvmsb *sandbox, struct kvmsb_result *result)
 	return 0;
 }
 
+/* In and out, with RIP where the guest goes on. */
+static int enter(struct kvmsb *sandbox, struct vcpu_exit *exit, uint64_t *kvm_runs)
+{
+	struct vcpu *vcpu = sandbox->vcpu;
+	uint64_t before = counters_value(vcpu->counters, COUNTER_guest_ns);
+	int failed;
+
+	space_enter(sandbox->space);
+	failed = vcpu_run(vcpu, &sandbox->context, sandbox->process.deadline, exit, kvm_runs);
+	sandbox->process.usage.time += counters_value(vcpu->counters, COUNTER_guest_ns) - before;
+	if (failed == 0 && exit->at_out)
+		failed = vcpu_pass_out(vcpu, &sandbox->context, out_length(sandbox), kvm_runs);
+	return failed;
+}
+
 /* Enters and routes until the run is over. */
 static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
@@ -337,13 +354,8 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		if (sandbox->space->poisoned)
 			return out_of_memory(sandbox, result);
 		mm_check(&sandbox->process, result->kvm_runs == 0);
-		space_enter(sandbox->space);
 		rip = sandbox->context.registers.rip;
-		failed = vcpu_run(sandbox->vcpu, &sandbox->context, sandbox->process.deadline,
-		                  &exit, &result->kvm_runs);
-		if (failed == 0 && exit.at_out)
-			failed = vcpu_pass_out(sandbox->vcpu, &sandbox->context,
-			                       out_length(sandbox), &result->kvm_runs);
+		failed = enter(sandbox, &exit, &result->kvm_runs);
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));

@@ -103,6 +103,7 @@ static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, stru
 
 	if (result == 0)
 		result = process_init(&sandbox->process, sandbox->space, &program->config);
+	sandbox->process.timekeeper = &sandbox->machine->timekeeper;
 	if (result < 0)
 		return error_set(error, result, "%s", strerror(-result));
 	connect(sandbox);

@@ -664,6 +664,37 @@ int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned pro
 	return result;
 }
 
+static int map_clock(struct space *space, gva_t va)
+{
+	gpa_t first = space->machine->clock_frame;
+	int result = pagetable_map(&space->table, va, first, PAGE_SIZE,
+	                           leaf_flags(SPACE_READ) | MAPPING_BORROWED);
+
+	if (result < 0)
+		return result;
+	result = pagetable_map(&space->table, gva(va.value + PAGE_SIZE),
+	                       gpa(first.value + PAGE_SIZE), LAYOUT_VDSO_SIZE,
+	                       leaf_flags(SPACE_READ | SPACE_EXECUTE) | MAPPING_BORROWED);
+	if (result < 0)
+		pagetable_unmap(&space->table, va, PAGE_SIZE, NULL, NULL);
+	return result;
+}
+
+int space_map_clock(struct space *space, gva_t va)
+{
+	struct edit edit;
+	int result;
+
+	CHECKED_OPERATION(space->machine, space);
+	result = check_map(space, va, MACHINE_CLOCK_FRAMES * PAGE_SIZE);
+	if (result < 0)
+		return result;
+	space_edit_begin(&edit, space, INVALIDATION_LINKED);
+	result = map_clock(space, va);
+	space_edit_finish(&edit);
+	return result;
+}
+
 /* Whether a fork's reset has to bring a page of its master back. */
 static bool master_has(const struct space *space, gva_t page)
 {

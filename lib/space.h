@@ -146,6 +146,12 @@ int space_map(struct space *space, gva_t va, uint64_t length, unsigned protectio
 int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned protection);
 
 /*
+ * The machine's clock page and vDSO, at va and behind it: the first to be read,
+ * the others to be executed; never to be written. As space_map().
+ */
+int space_map_clock(struct space *space, gva_t va);
+
+/*
  * Takes away whatever is mapped in the range; private frames are freed.
  * Returns 0 or -ENOMEM, -EINVAL; nothing is changed then.
  */

@@ -231,12 +231,13 @@ int vcpu_adopt(struct vcpu *vcpu, uint64_t thread)
 	return 0;
 }
 
-/* *now: when it was done. */
+/* What depends on the time, before an entry. *now: when it was done. */
 static int arm(struct vcpu *vcpu, uint64_t deadline, uint64_t *now)
 {
 	int result;
 
 	*now = time_now();
+	timekeeper_tick(&vcpu->machine->timekeeper, *now);
 	if (time_limit_armed(&vcpu->time_limit, deadline, *now))
 		return 0;
 	/* A signal that the thread has unblocked meanwhile would be dropped when it is sent. */

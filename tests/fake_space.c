@@ -220,6 +220,27 @@ int space_map_zeros(struct space *space, gva_t va, uint64_t length, unsigned pro
 	return 0;
 }
 
+int space_map_clock(struct space *space, gva_t va)
+{
+	static uint8_t pages[PAGE_SIZE + LAYOUT_VDSO_SIZE];
+	struct fake_space *fake = editable(space);
+
+	check_range(va, sizeof(pages));
+	assert_int_equal(index_of(fake, va.value), index_of(fake, va.value + sizeof(pages)));
+	if (page_fails(fake))
+		return -ENOMEM;
+	for (uint64_t offset = 0; offset < sizeof(pages); offset += PAGE_SIZE) {
+		const struct fake_page page = {.va = va.value + offset,
+		                               .protection = SPACE_READ |
+		                                             (offset > 0 ? SPACE_EXECUTE : 0),
+		                               .bytes = pages + offset,
+		                               .borrowed = true};
+
+		insert(fake, &page);
+	}
+	return 0;
+}
+
 static bool master_has(const struct space *space, uint64_t va)
 {
 	return space->master != NULL &&

@@ -526,7 +526,10 @@ static void test_prctl(void **state)
 	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_NO_NEW_PRIVS, 0), -EINVAL);
 	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_NO_NEW_PRIVS, 1), -EINVAL);
 	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_PDEATHSIG, 65), -EINVAL);
-	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 0, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 0, AT + 1, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 1, AT, PAGE_SIZE), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 0, AT, PAGE_SIZE), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, 12345), -EINVAL);
 }
 
 static void test_machine(void **state)
@@ -581,7 +584,10 @@ static void test_clocks(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	assert_true(now.tv_sec - time_value->tv_sec <= 1);
 	assert_int_equal(CALL(guest, SYS_clock_gettime, 99, AT), -EINVAL);
-	assert_int_equal(CALL(guest, SYS_clock_gettime, -6, AT), -EINVAL);
+	/* clock_getcpuclockid(3) of itself; of another process; of a descriptor. */
+	assert_int_equal(CALL(guest, SYS_clock_gettime, -6, AT), 0);
+	assert_int_equal(CALL(guest, SYS_clock_gettime, (~7u << 3) | 2, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_clock_gettime, (~0u << 3) | 3, AT), -EINVAL);
 	assert_int_equal(CALL(guest, SYS_clock_gettime, 0, FAKE_HOLE), -EFAULT);
 	assert_int_equal(CALL(guest, SYS_clock_getres, CLOCK_REALTIME, 0), 0);
 	assert_int_equal(CALL(guest, SYS_gettimeofday, AT, AT_2), 0);
@@ -600,7 +606,7 @@ static void test_processor_time_is_its_own(void **state)
 	struct fake_guest *guest = guest_of(state);
 	struct timespec *value = fake_pointer(guest, AT);
 
-	guest->process.started = time_now() - 1000000 * NANOSECONDS;
+	guest->process.usage.time = 1000000 * NANOSECONDS;
 	for (size_t i = 0; i < ARRAY_SIZE(clocks); i++) {
 		assert_int_equal(CALL(guest, SYS_clock_gettime, (uint64_t)clocks[i], AT), 0);
 		assert_in_range(value->tv_sec, 1000000, 1000060);

@@ -78,6 +78,27 @@ enum kvmsb_entry {
 	KVMSB_ENTRY_EXCEPTION, /* no exit from ring 3: all go through the exception handlers */
 };
 
+/*
+ * Which time a guest sees.
+ *
+ * HOST: the host's clocks. A guest reads them without an exit, by its vDSO, where the
+ * host's own come from the processor's time-stamp counter.
+ *
+ * MADE_UP: for runs that are the same each time. CLOCK_REALTIME begins at
+ * options.clock_start_ns and CLOCK_MONOTONIC at one second; both stand still but for what
+ * the guest sleeps or waits, which takes no time of the host's, and
+ * options.clock_step_ns, which each reading of a clock adds. Every clock, times of
+ * files that the guest makes and time-outs follow; processor time is what the steps
+ * sum up to. Forks go on from where their master's clock stood; a reset puts it
+ * back. A guest that waits for a clock to go on by itself needs a step. Time limits of runs
+ * and calls stay the host's. Not covered: the time-stamp counter (RDTSC is the
+ * host's, and no exit), random numbers, and times of files that are the host's.
+ */
+enum kvmsb_clock {
+	KVMSB_CLOCK_HOST = 0,
+	KVMSB_CLOCK_MADE_UP,
+};
+
 /* In-struct of kvmsb_create(). Everything it points to is copied. */
 struct kvmsb_options {
 	size_t size;
@@ -127,6 +148,10 @@ struct kvmsb_options {
 	uint32_t learned_pages_limit;
 
 	uint32_t vcpu_queue_limit; /* calls that may wait for a virtual processor at once; 0: 1024 */
+
+	enum kvmsb_clock clock;
+	uint64_t clock_start_ns; /* MADE_UP: CLOCK_REALTIME at first, in ns since 1970; up to INT64_MAX */
+	uint64_t clock_step_ns;  /* MADE_UP: what each reading adds; up to a second */
 };
 #define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)

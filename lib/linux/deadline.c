@@ -4,7 +4,9 @@
  */
 #include "deadline.h"
 
+#include "../time_limit.h"
 #include "../util.h"
+#include "process_clock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,6 +18,15 @@ static int end_run(struct process *process)
 	if (process->end == PROCESS_RUNS)
 		process->end = PROCESS_TIMED_OUT;
 	return -EINTR;
+}
+
+uint64_t deadline_from_now(struct process *process, uint64_t nanoseconds)
+{
+	uint64_t end;
+
+	if (!checked_add(process_clock_monotonic(process), nanoseconds, &end))
+		return DEADLINE_MAXIMUM;
+	return min_u64(end, DEADLINE_MAXIMUM);
 }
 
 bool deadline_over(struct process *process)
@@ -37,12 +48,30 @@ static void sleep_until(uint64_t time)
 		;
 }
 
+/* The process's clock may be some ns behind the host's, and must not be when it goes on. */
+static void sleep_on(struct process *process, uint64_t time)
+{
+	uint64_t now;
+
+	sleep_until(time);
+	while (now = process_clock_monotonic(process), now < time)
+		sleep_until(time_now() + (time - now));
+}
+
 int deadline_sleep(struct process *process, uint64_t time)
 {
 	if (time == DEADLINE_NEVER)
 		return end_run(process);
-	sleep_until(min_u64(time, process->deadline));
-	return time > process->deadline ? end_run(process) : 0;
+	if (process_clock_is_made_up(process)) {
+		process_clock_advance(process, time);
+		return 0;
+	}
+	if (time > process->deadline) {
+		sleep_until(process->deadline);
+		return end_run(process);
+	}
+	sleep_on(process, time);
+	return 0;
 }
 
 int deadline_poll(struct process *process, int descriptor, short events)

@@ -6,7 +6,7 @@
  *   0x00200000           position-independent program; others where they say
  *   after the program    brk heap
  *   0x40000000           interpreter
- *   below 0x80000000     gap, call stack, gap, main stack, gap
+ *   below 0x80000000     gap, call stack, gap, main stack, gap with the vDSO in it
  */
 #include "exec.h"
 
@@ -355,6 +355,8 @@ static int map_stacks(const struct loader *loader, struct exec_stack *stack)
 		result = map_stack(process, start, size, executable);
 	if (result == 0)
 		result = map_stack(process, call_start, size, executable);
+	if (result == 0)
+		result = mm_map_clock(process, LAYOUT_CLOCK_PAGE);
 	if (result < 0)
 		return fail(loader, result);
 	mm_set_call_stack(process, call_start, call_start + size);

@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../util.h"
+#include "layout.h"
 #include "mm.h"
 
 #include <elf.h>
@@ -119,11 +120,12 @@ struct addresses {
 };
 
 /* In Linux's order: create_elf_tables(). One user with one group: never more rights than before. */
-#define AUXILIARY_ENTRIES 20u
+#define AUXILIARY_ENTRIES 21u
 static void put_auxiliary(struct builder *builder, const struct addresses *addresses)
 {
 	const struct exec_stack *stack = builder->stack;
 	const uint64_t vector[AUXILIARY_ENTRIES][2] = {
+		{AT_SYSINFO_EHDR, LAYOUT_VDSO},
 		{AT_MINSIGSTKSZ, signal_stack_size()},
 		{AT_HWCAP, getauxval(AT_HWCAP)},
 		{AT_PAGESZ, PAGE_SIZE},

@@ -10,8 +10,6 @@
 
 #include <errno.h>
 
-#define TIME_MAXIMUM (DEADLINE_NEVER - 1)
-
 int guest_time_read(struct process *process, uint64_t address, int64_t units, uint64_t *nanoseconds)
 {
 	struct guest_time time;
@@ -25,8 +23,8 @@ int guest_time_read(struct process *process, uint64_t address, int64_t units, ui
 	*nanoseconds = (uint64_t)(time.fraction * (GUEST_TIMESPEC / units));
 	if (!checked_mul((uint64_t)time.seconds, NANOSECONDS, &seconds) ||
 	    !checked_add(seconds, *nanoseconds, nanoseconds))
-		*nanoseconds = TIME_MAXIMUM;
-	*nanoseconds = min_u64(*nanoseconds, TIME_MAXIMUM);
+		*nanoseconds = DEADLINE_MAXIMUM;
+	*nanoseconds = min_u64(*nanoseconds, DEADLINE_MAXIMUM);
 	return 0;
 }
 
@@ -38,19 +36,4 @@ int guest_time_write(struct process *process, uint64_t address, int64_t units, u
 	};
 
 	return guest_write(process, address, &time, sizeof(time));
-}
-
-uint64_t guest_time_from_now(uint64_t nanoseconds)
-{
-	uint64_t end;
-
-	return checked_add(time_now(), nanoseconds, &end) ? min_u64(end, TIME_MAXIMUM) : TIME_MAXIMUM;
-}
-
-struct timespec guest_time_used(const struct process *process)
-{
-	uint64_t used = time_now() - process->started;
-
-	return (struct timespec){.tv_sec = (time_t)(used / NANOSECONDS),
-	                         .tv_nsec = (long)(used % NANOSECONDS)};
 }

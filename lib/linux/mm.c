@@ -149,6 +149,12 @@ int mm_unmap(struct process *process, uint64_t address, uint64_t length)
 	return result;
 }
 
+static bool forbidden(const struct range *range, unsigned protection)
+{
+	return ((range->flags & RANGE_SHARED) != 0 && (protection & SPACE_WRITE) != 0) ||
+	       ((range->flags & RANGE_DATA) != 0 && (protection & SPACE_EXECUTE) != 0);
+}
+
 /* Whether the ranges of [start, end) may get the protection; *differs: whether any has another. */
 static int check_protection(const struct ranges *ranges, uint64_t start, uint64_t end,
                             unsigned protection, bool *differs)
@@ -161,7 +167,7 @@ static int check_protection(const struct ranges *ranges, uint64_t start, uint64_
 
 		if (range->start >= end)
 			break;
-		if ((range->flags & RANGE_SHARED) != 0 && (protection & SPACE_WRITE) != 0)
+		if (forbidden(range, protection))
 			return -EACCES;
 		if (range->protection != protection)
 			*differs = true;
@@ -295,6 +301,28 @@ int mm_map(struct process *process, uint64_t *address, uint64_t length, unsigned
 	if (result == 0)
 		*address = start;
 	return result;
+}
+
+/* The clock's page and the vDSO. */
+
+int mm_map_clock(struct process *process, uint64_t address)
+{
+	const unsigned flags = RANGE_SHARED | RANGE_MACHINE | (is_fork(process) ? 0 : RANGE_ORIGINAL);
+	const struct range parts[] = {
+		{.start = address,
+	         .end = address + PAGE_SIZE,
+	         .protection = SPACE_READ,
+	         .flags = flags | RANGE_DATA},
+		{.start = address + PAGE_SIZE,
+	         .end = address + PAGE_SIZE + LAYOUT_VDSO_SIZE,
+	         .protection = SPACE_READ | SPACE_EXECUTE,
+	         .flags = flags},
+	};
+	int result = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && result == 0; i++)
+		result = replace(process, &parts[i]);
+	return result < 0 ? result : space_map_clock(process->space, gva(address));
 }
 
 bool mm_covers(const struct process *process, uint64_t start, uint64_t end)

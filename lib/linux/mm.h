@@ -52,6 +52,14 @@ int mm_protect(struct process *process, uint64_t address, uint64_t length, unsig
  */
 int mm_fault(struct process *process, uint64_t address, unsigned access, bool by_guest);
 
+/*
+ * Maps the clock's page and the vDSO behind it at `address`, where nothing is. As
+ * Linux's [vvar] and [vdso] they can be unmapped, moved and protected further, but
+ * not grow, not be written, and the clock's page not be executed.
+ * Returns 0, -ENOMEM.
+ */
+int mm_map_clock(struct process *process, uint64_t address);
+
 /* Start of the brk heap (page aligned); set once by the loader. */
 int mm_set_brk(struct process *process, uint64_t start);
 

@@ -176,7 +176,7 @@ static int fault_absent(struct process *process, const struct range *range, uint
 	int result = range->file != NULL ? cut_to_file(range, &window, page) : 0;
 
 	/* A frozen master is never changed; see mm_read_absent(). */
-	if (result < 0 || process->space->table.frozen)
+	if (result < 0 || process->space->table.frozen || (range->flags & RANGE_MACHINE) != 0)
 		return -EFAULT;
 	cut_to_absent(process, &window, page);
 	result = bring_in(process, range, &window, zeros);

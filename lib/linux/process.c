@@ -5,20 +5,41 @@
  */
 #include "process.h"
 
-#include "../time_limit.h"
+#include "../util.h"
 
 #include "files.h"
 #include "mm.h"
 #include "signals.h"
 
 #include <string.h>
+#include <sys/resource.h>
+
+_Static_assert(RLIM_NLIMITS == PROCESS_LIMITS, "one for each resource");
+
+/* man 2 getrlimit. What there is none of is as small as can be; the rest has no limit of its own. */
+static void set_limits(struct process_limit limits[PROCESS_LIMITS],
+                       const struct process_config *config)
+{
+	const uint64_t none[] = {RLIMIT_CORE, RLIMIT_NICE, RLIMIT_RTPRIO};
+
+	for (unsigned i = 0; i < PROCESS_LIMITS; i++)
+		limits[i] = (struct process_limit){RLIM64_INFINITY, RLIM64_INFINITY};
+	for (unsigned i = 0; i < ARRAY_SIZE(none); i++)
+		limits[none[i]] = (struct process_limit){0, 0};
+	limits[RLIMIT_STACK] = (struct process_limit){config->stack_size, config->stack_size};
+	limits[RLIMIT_NOFILE] = (struct process_limit){FILES_MAXIMUM, FILES_MAXIMUM};
+	limits[RLIMIT_NPROC] = (struct process_limit){1, 1};
+}
 
 /* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
-static void set_attributes(struct process_attributes *attributes, const char *program)
+static void set_attributes(struct process_attributes *attributes, const struct process_config *config)
 {
+	const char *program = config->program;
 	const char *name = program ? strrchr(program, '/') : NULL;
 
-	*attributes = (struct process_attributes){.umask = 022, .dumpable = 1, .timer_slack = 50000};
+	*attributes = (struct process_attributes){
+		.umask = 022, .dumpable = 1, .timer_slack = PROCESS_TIMER_SLACK};
+	set_limits(attributes->limits, config);
 	name = name ? name + 1 : program;
 	if (name)
 		strncpy(attributes->name, name, sizeof(attributes->name) - 1);
@@ -28,8 +49,8 @@ int process_init(struct process *process, struct space *space, const struct proc
 {
 	int error;
 
-	*process = (struct process){.space = space, .config = config, .started = time_now()};
-	set_attributes(&process->attributes, config->program);
+	*process = (struct process){.space = space, .config = config};
+	set_attributes(&process->attributes, config);
 	error = mm_create(&process->mm);
 	if (!error)
 		error = files_create(&process->files, config);
@@ -46,6 +67,7 @@ static void share(struct process *process, const struct process *master)
 	process->files = files_share(master->files);
 	process->signals = signals_share(master->signals);
 	process->attributes = master->attributes;
+	process->usage = master->usage;
 }
 
 static void release(struct process *process)
@@ -61,7 +83,7 @@ static void release(struct process *process)
 int process_fork(struct process *process, const struct process *master, struct space *space)
 {
 	*process = (struct process){
-		.space = space, .config = master->config, .started = master->started};
+		.space = space, .config = master->config, .timekeeper = master->timekeeper};
 	share(process, master);
 	return 0;
 }
@@ -82,6 +104,7 @@ void process_reset(struct process *process, const struct process *master)
 		process->signals = signals_share(master->signals);
 	}
 	process->attributes = master->attributes;
+	process->usage = master->usage;
 	process->end = PROCESS_RUNS;
 	process->exit_status = 0;
 	process->exit_signal = 0;

@@ -13,6 +13,7 @@
 
 #include <kvmsandbox/policy.h>
 #include <kvmsandbox/result.h>
+#include <kvmsandbox/sandbox.h>
 
 #include <errno.h>
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct files;
 struct signals;
 struct policy;
 struct process;
+struct timekeeper;
 
 /* What all sandboxes of one program share, and nobody changes after creation. */
 struct process_config {
@@ -35,6 +37,9 @@ struct process_config {
 	char *program;         /* AT_EXECFN, /proc/self/exe */
 	uint64_t stack_size;
 	uint64_t memory_limit;
+	enum kvmsb_clock clock;
+	uint64_t clock_start;  /* of a made-up clock: CLOCK_REALTIME at first, in ns */
+	uint64_t clock_step;   /* and what each look at it adds */
 };
 
 enum process_end {
@@ -46,6 +51,22 @@ enum process_end {
 	PROCESS_CANCELLED,     /* its sandbox was destroyed by a function of the host: none is called any more */
 };
 
+/* What it has used; forks begin with their master's. */
+struct process_usage {
+	uint64_t time;   /* that the guest itself has run, in ns */
+	uint64_t faults; /* page faults that were answered */
+};
+
+/* How far a made-up clock has gone, in ns: process_clock.h. */
+struct process_time {
+	uint64_t stepped, slept;
+};
+
+struct process_limit {
+	uint64_t current, maximum; /* getrlimit(2) */
+};
+#define PROCESS_LIMITS 16u
+
 /* The small things that a process can set; forks get a copy. */
 struct process_attributes {
 	uint32_t umask;
@@ -54,6 +75,11 @@ struct process_attributes {
 	char name[16];           /* PR_SET_NAME, NUL-terminated */
 	uint64_t child_tid;      /* set_tid_address(2) */
 	uint64_t robust_list;    /* set_robust_list(2) */
+	int32_t nice;            /* setpriority(2) */
+	uint32_t io_priority;    /* ioprio_set(2) */
+	uint32_t keep_capabilities, child_subreaper, no_huge_pages; /* prctl(2) */
+	struct process_time time;
+	struct process_limit limits[PROCESS_LIMITS];
 };
 
 struct process {
@@ -65,8 +91,9 @@ struct process {
 	struct files *files;     /* linux/files.h: descriptors and the current directory */
 	struct signals *signals; /* linux/signals.h */
 	struct process_attributes attributes;
+	struct process_usage usage;
 
-	uint64_t started;        /* time_now() when the program was loaded, forks' as their master's */
+	const struct timekeeper *timekeeper; /* of its machine; NULL: the host's clocks as they are */
 	uint64_t deadline;       /* time_now() at the end of this run */
 	enum process_end end;    /* set by a handler that ends the run */
 	int exit_status;
@@ -82,6 +109,8 @@ struct process {
 #define PROCESS_PARENT_ID 1
 #define PROCESS_USER 1000
 #define PROCESS_GROUP 1000
+
+#define PROCESS_TIMER_SLACK 50000u /* ns */
 
 /*
  * An empty process of the space: no mappings, standard descriptors 0, 1, 2.

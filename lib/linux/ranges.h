@@ -21,6 +21,8 @@ struct file;
 #define RANGE_SHARED 2u     /* of a file, MAP_SHARED: must not become writable */
 #define RANGE_RESERVED 4u   /* never was accessible: no page of it exists */
 #define RANGE_ORIGINAL 8u   /* the master's as it was frozen: a reset can restore it */
+#define RANGE_MACHINE 16u   /* the clock's page or the vDSO: as RANGE_SHARED, and its pages came with it */
+#define RANGE_DATA 32u      /* must not become executable */
 
 struct range {
 	uint64_t start, end; /* whole pages */

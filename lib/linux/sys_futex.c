@@ -7,13 +7,13 @@
 #include "guest_time.h"
 #include "handlers.h"
 #include "mm.h"
+#include "process_clock.h"
 
 #include "../util.h"
 
 #include <errno.h>
 #include <layout.h>
 #include <linux/futex.h>
-#include <time.h>
 
 /* The futex word: aligned, in the user's half. */
 static int check_word(uint64_t address)
@@ -46,21 +46,18 @@ static int compare(struct process *process, uint64_t address, uint32_t value)
 	return error;
 }
 
-/* When a wait until `time` on this clock ends on ours. */
-static uint64_t end_of_wait(clockid_t clock, uint64_t time)
+/* When a wait until `time` on the clock of the operation ends. */
+static uint64_t end_of_wait(struct process *process, int operation, uint64_t time)
 {
-	struct timespec now;
-	uint64_t is;
+	uint64_t now = operation & FUTEX_CLOCK_REALTIME ? process_clock_realtime(process)
+	                                                : process_clock_monotonic(process);
 
-	clock_gettime(clock, &now);
-	is = (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
-	return guest_time_from_now(time > is ? time - is : 0);
+	return deadline_from_now(process, time > now ? time - now : 0);
 }
 
 /* The time-out of FUTEX_WAIT is a length of time, that of FUTEX_WAIT_BITSET a point in it. */
 static int read_end(struct process *process, uint64_t address, int operation, uint64_t *end)
 {
-	clockid_t clock = operation & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 	uint64_t time;
 	int error;
 
@@ -71,9 +68,9 @@ static int read_end(struct process *process, uint64_t address, int operation, ui
 	if (error)
 		return error;
 	if ((operation & FUTEX_CMD_MASK) == FUTEX_WAIT)
-		*end = guest_time_from_now(time);
+		*end = deadline_from_now(process, time);
 	else
-		*end = end_of_wait(clock, time);
+		*end = end_of_wait(process, operation, time);
 	return 0;
 }
 

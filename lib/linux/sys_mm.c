@@ -250,6 +250,9 @@ static int check_mapping(const struct process *process, const struct remap_reque
 		return -EINVAL;
 	if (!stays && min_u64(request->from_length, request->to_length) > end - request->from)
 		return -EFAULT;
+	if (request->to_length > request->from_length &&
+	    (ranges_find(&process->mm->ranges, request->from)->flags & RANGE_MACHINE) != 0)
+		return -EFAULT;
 	return 0;
 }
 
@@ -387,6 +390,20 @@ static bool has_file(const struct process *process, uint64_t start, uint64_t end
 	return false;
 }
 
+/* The clock's page or the vDSO, whose pages would not come back. */
+static bool has_machine(const struct process *process, uint64_t start, uint64_t end)
+{
+	const struct ranges *ranges = &process->mm->ranges;
+
+	for (size_t i = ranges_above(ranges, start); i < ranges->count; i++) {
+		if (ranges->array[i].start >= end)
+			break;
+		if ((ranges->array[i].flags & RANGE_MACHINE) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* MADV_POPULATE_*: a protection that does not allow it is -EINVAL here, but a hole -ENOMEM. */
 static int populate(struct process *process, uint64_t start, uint64_t end, unsigned access)
 {
@@ -409,11 +426,14 @@ static int advise(struct process *process, uint64_t start, uint64_t end, enum ad
 
 	switch (action) {
 	case ADVICE_DISCARD_ANONYMOUS:
-		if (has_file(process, start, end))
+		if (has_file(process, start, end) || has_machine(process, start, end))
 			return -EINVAL;
 		result = mm_discard(process, start, end);
 		break;
 	case ADVICE_DISCARD:
+		/* man 2 madvise: not pages that are no file's and no memory's own (VM_PFNMAP). */
+		if (has_machine(process, start, end))
+			return -EINVAL;
 		result = mm_discard(process, start, end);
 		break;
 	case ADVICE_REMOVE:

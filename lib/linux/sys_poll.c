@@ -51,7 +51,7 @@ static int64_t wait_for_time_out(struct process *process, uint64_t nanoseconds)
 {
 	if (nanoseconds == DEADLINE_NEVER)
 		return deadline_sleep(process, DEADLINE_NEVER);
-	return nanoseconds ? deadline_sleep(process, guest_time_from_now(nanoseconds)) : 0;
+	return nanoseconds ? deadline_sleep(process, deadline_from_now(process, nanoseconds)) : 0;
 }
 
 /*

@@ -1,84 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clocks and sleeping: man 2 clock_gettime, gettimeofday, time, nanosleep. The
- * clocks are the host's; processor time is the time since the program was
- * loaded, for the host's thread counts what it did for others. Nothing sleeps
- * past the end of the run.
+ * Clocks and sleeping: man 2 clock_gettime, gettimeofday, time, times, adjtimex,
+ * nanosleep. Nobody sets a clock, and nothing sleeps past the end of the run.
  */
 #include "deadline.h"
 #include "guest_time.h"
 #include "handlers.h"
 #include "mm.h"
-
-#include "../util.h"
+#include "process_clock.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/times.h>
+#include <sys/timex.h>
 #include <time.h>
 
-/* The host's clock for a guest's. Returns 0 or -EINVAL. */
-static int find_clock(uint64_t number, clockid_t *clock)
-{
-	switch ((int32_t)number) {
-	case CLOCK_REALTIME:
-	case CLOCK_MONOTONIC:
-	case CLOCK_MONOTONIC_RAW:
-	case CLOCK_REALTIME_COARSE:
-	case CLOCK_MONOTONIC_COARSE:
-	case CLOCK_BOOTTIME:
-	case CLOCK_TAI:
-		*clock = (int32_t)number;
-		return 0;
-	case CLOCK_PROCESS_CPUTIME_ID:
-	case CLOCK_THREAD_CPUTIME_ID:
-		*clock = CLOCK_THREAD_CPUTIME_ID;
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
+#define CLOCK_TICK (NANOSECONDS / 100) /* AT_CLKTCK */
 
-static int read_clock(const struct process *process, clockid_t clock, struct timespec *now)
+static int64_t give_clock(struct process *process, uint64_t clock, uint64_t address, int64_t units)
 {
-	if (clock == CLOCK_THREAD_CPUTIME_ID) {
-		*now = guest_time_used(process);
-		return 0;
-	}
-	return clock_gettime(clock, now) ? -errno : 0;
-}
+	uint64_t now;
+	int error = process_clock_read(process, (int32_t)clock, &now);
 
-static int64_t give_clock(struct process *process, clockid_t clock, uint64_t address, int64_t units)
-{
-	struct timespec now;
-	struct guest_time time;
-	int error = read_clock(process, clock, &now);
-
-	if (error)
-		return error;
-	time = (struct guest_time){now.tv_sec, now.tv_nsec / (GUEST_TIMESPEC / units)};
-	return guest_write(process, address, &time, sizeof(time));
+	return error ? error : guest_time_write(process, address, units, now);
 }
 
 int64_t sys_clock_gettime(struct process *process, const uint64_t arguments[6])
 {
-	clockid_t clock;
-	int error = find_clock(arguments[0], &clock);
-
-	return error ? error : give_clock(process, clock, arguments[1], GUEST_TIMESPEC);
+	return give_clock(process, arguments[0], arguments[1], GUEST_TIMESPEC);
 }
 
+/* All are told to the nanosecond, coarse ones included; as the vDSO says. */
 int64_t sys_clock_getres(struct process *process, const uint64_t arguments[6])
 {
-	struct timespec resolution;
-	clockid_t clock;
-	int error = find_clock(arguments[0], &clock);
+	uint64_t now;
+	int error = process_clock_read(process, (int32_t)arguments[0], &now);
 
 	if (error || !arguments[1])
 		return error;
-	if (clock_getres(clock, &resolution))
-		return -errno;
-	return guest_write(process, arguments[1], &resolution, sizeof(resolution));
+	return guest_time_write(process, arguments[1], GUEST_TIMESPEC, 1);
 }
 
 int64_t sys_gettimeofday(struct process *process, const uint64_t arguments[6])
@@ -95,30 +54,107 @@ int64_t sys_gettimeofday(struct process *process, const uint64_t arguments[6])
 
 int64_t sys_time(struct process *process, const uint64_t arguments[6])
 {
-	struct timespec now;
-	int64_t seconds;
+	int64_t seconds = (int64_t)(process_clock_realtime(process) / NANOSECONDS);
 	int error = 0;
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	seconds = now.tv_sec;
 	if (arguments[0])
 		error = guest_write(process, arguments[0], &seconds, sizeof(seconds));
 	return error ? error : seconds;
 }
 
-/* man 2 times: ticks of 1/100 s. */
+/* No system time: what the host does for a guest is not the guest's. */
 int64_t sys_times(struct process *process, const uint64_t arguments[6])
 {
-	const uint64_t tick = NANOSECONDS / 100;
-	struct timespec used;
+	uint64_t used = 0;
 	int64_t times[4] = {0};
 	int error = 0;
 
-	used = guest_time_used(process);
-	times[0] = used.tv_sec * 100 + used.tv_nsec / (long)tick;
+	process_clock_read(process, CLOCK_PROCESS_CPUTIME_ID, &used);
+	times[0] = (int64_t)(used / CLOCK_TICK);
 	if (arguments[0])
 		error = guest_write(process, arguments[0], times, sizeof(times));
-	return error ? error : (int64_t)(time_now() / tick);
+	return error ? error : (int64_t)(process_clock_monotonic(process) / CLOCK_TICK);
+}
+
+/*
+ * Setting: checked as far as Linux does before it asks for the privilege.
+ */
+
+int64_t sys_clock_settime(struct process *process, const uint64_t arguments[6])
+{
+	int32_t clock = (int32_t)arguments[0];
+	uint64_t now, time;
+	int error = process_clock_read(process, clock, &now);
+
+	if (error)
+		return error;
+	if (clock > CLOCK_REALTIME && clock != CLOCK_PROCESS_CPUTIME_ID &&
+	    clock != CLOCK_THREAD_CPUTIME_ID)
+		return -EINVAL;
+	error = guest_time_read(process, arguments[1], GUEST_TIMESPEC, &time);
+	return error ? error : -EPERM;
+}
+
+int64_t sys_settimeofday(struct process *process, const uint64_t arguments[6])
+{
+	int32_t zone[2];
+	uint64_t time;
+	int error = 0;
+
+	if (arguments[0])
+		error = guest_time_read(process, arguments[0], GUEST_TIMEVAL, &time);
+	if (!error && arguments[1])
+		error = guest_read(process, arguments[1], zone, sizeof(zone));
+	return error ? error : -EPERM;
+}
+
+/* A clock that nobody has set right, for all that guests are told. */
+static void describe_clock(struct process *process, struct timex *state)
+{
+	const int nanoseconds = state->modes == 0 ? STA_NANO : 0;
+	uint64_t now = process_clock_realtime(process);
+
+	*state = (struct timex){
+		.maxerror = 16000000,
+		.esterror = 16000000,
+		.status = STA_UNSYNC | nanoseconds,
+		.precision = 1,
+		.tolerance = 32768000,
+		.tick = 10000,
+		.time = {.tv_sec = (time_t)(now / NANOSECONDS),
+	                 .tv_usec = (suseconds_t)(now % NANOSECONDS)},
+	};
+	if (nanoseconds == 0)
+		state->time.tv_usec /= 1000;
+}
+
+static int64_t adjust(struct process *process, uint64_t address)
+{
+	struct timex state;
+	int error = guest_read(process, address, &state, sizeof(state));
+
+	if (error)
+		return error;
+	if (state.modes != 0 && state.modes != ADJ_OFFSET_SS_READ)
+		return -EPERM;
+	describe_clock(process, &state);
+	error = guest_write(process, address, &state, sizeof(state));
+	return error ? error : TIME_ERROR;
+}
+
+int64_t sys_adjtimex(struct process *process, const uint64_t arguments[6])
+{
+	return adjust(process, arguments[0]);
+}
+
+int64_t sys_clock_adjtime(struct process *process, const uint64_t arguments[6])
+{
+	uint64_t now;
+	int error = process_clock_read(process, (int32_t)arguments[0], &now);
+
+	if (error)
+		return error;
+	return (int32_t)arguments[0] == CLOCK_REALTIME ? adjust(process, arguments[1]) : -EOPNOTSUPP;
 }
 
 /*
@@ -131,54 +167,50 @@ int64_t sys_nanosleep(struct process *process, const uint64_t arguments[6])
 	uint64_t nanoseconds;
 	int error = guest_time_read(process, arguments[0], GUEST_TIMESPEC, &nanoseconds);
 
-	return error ? error : deadline_sleep(process, guest_time_from_now(nanoseconds));
+	return error ? error : deadline_sleep(process, deadline_from_now(process, nanoseconds));
 }
 
-/* How long from now until `time` on a clock. */
-static int until(const struct process *process, clockid_t clock, uint64_t time,
-                 uint64_t *nanoseconds)
+/* Linux: kernel/time/posix-timers.c; that of the thread's own time cannot be slept on. */
+static int check_sleep_clock(struct process *process, int32_t clock)
 {
-	struct timespec now;
-	uint64_t is;
-	int error = read_clock(process, clock, &now);
+	uint64_t now;
+	int error = process_clock_read(process, clock, &now);
 
 	if (error)
 		return error;
-	is = (uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec;
-	*nanoseconds = time > is ? time - is : 0;
-	return 0;
-}
-
-/* Clocks that clock_nanosleep(2) takes. */
-static int find_sleep_clock(uint64_t number, clockid_t *clock)
-{
-	int error = find_clock(number, clock);
-
-	if (error)
-		return error;
-	switch ((int32_t)number) {
+	switch (clock) {
 	case CLOCK_THREAD_CPUTIME_ID:
 		return -EINVAL;
-	case CLOCK_REALTIME:
-	case CLOCK_MONOTONIC:
-	case CLOCK_BOOTTIME:
-	case CLOCK_TAI:
-	case CLOCK_PROCESS_CPUTIME_ID:
-		return 0;
-	default:
+	case CLOCK_MONOTONIC_RAW:
+	case CLOCK_REALTIME_COARSE:
+	case CLOCK_MONOTONIC_COARSE:
 		return -EOPNOTSUPP;
+	default:
+		return 0;
 	}
+}
+
+/* Processor time does not go on in a process with one thread that waits for it. */
+static bool stands_still(int32_t clock)
+{
+	return clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0;
 }
 
 int64_t sys_clock_nanosleep(struct process *process, const uint64_t arguments[6])
 {
-	uint64_t nanoseconds;
-	clockid_t clock;
-	int error = find_sleep_clock(arguments[0], &clock);
+	int32_t clock = (int32_t)arguments[0];
+	uint64_t nanoseconds, now = 0;
+	int error = check_sleep_clock(process, clock);
 
 	if (!error)
 		error = guest_time_read(process, arguments[2], GUEST_TIMESPEC, &nanoseconds);
-	if (!error && ((uint32_t)arguments[1] & TIMER_ABSTIME))
-		error = until(process, clock, nanoseconds, &nanoseconds);
-	return error ? error : deadline_sleep(process, guest_time_from_now(nanoseconds));
+	if (error)
+		return error;
+	if ((uint32_t)arguments[1] & TIMER_ABSTIME) {
+		process_clock_read(process, clock, &now);
+		nanoseconds = nanoseconds > now ? nanoseconds - now : 0;
+	}
+	if (nanoseconds > 0 && stands_still(clock))
+		return deadline_sleep(process, DEADLINE_NEVER);
+	return deadline_sleep(process, deadline_from_now(process, nanoseconds));
 }

@@ -31,6 +31,7 @@
 #define WORDS (PAGE / 8)
 #define LARGE_PAGE 0x200000ul
 #define HEAP_PAGES 16ul
+#define CLOCK_PAGE 0x7fffe000ul
 #define BEYOND_USER 0xffff800000000000ul
 #define RW (PROT_READ | PROT_WRITE)
 #define RX (PROT_READ | PROT_EXEC)
@@ -81,6 +82,7 @@ enum slot {
 	SLOT_HINTED,
 	SLOT_MOVED,
 	SLOT_MOVED_TOO,
+	SLOT_VDSO_MOVED,
 };
 #define SLOT(name) (0x200000000ul + SLOT_##name * 0x2000000ul)
 #define USED_UP 0x1000000ul
@@ -158,7 +160,7 @@ static uint64_t hash(const void *data, size_t length)
 
 /* Pages. */
 
-/* prlimit(2) reads the new limit, checks it, and ignores it. */
+/* prlimit(2) reads the new limit of core files, which is 0 and cannot be raised. */
 static int can_be_read(uintptr_t address)
 {
 	return CALL(prlimit64, 0, 4, (long)(address & ~(PAGE - 1)), 0) != -EFAULT;
@@ -314,6 +316,35 @@ static uint64_t look_into(long number, long first, unsigned pointer)
 		arguments[pointer + 1] = 8;
 	result = system_call(number, arguments);
 	return mix(hash(given, sizeof(given)), (uint64_t)result);
+}
+
+/* RLIMIT_STACK; a mark can be left again where one is. */
+static int set_limit(long number)
+{
+	const uint64_t limit[2] = {PAGE, 2 * PAGE};
+
+	return system_call(number, number == SYS_prlimit64 ? (const long[6]){0, 3, P(limit), 0}
+	                                                   : (const long[6]){3, P(limit)}) == 0;
+}
+
+static int set_nice_by_attributes(int nice)
+{
+	const struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t times[3];
+	} attributes = {.size = 48, .nice = nice};
+
+	return CALL(sched_setattr, 0, P(&attributes), 0) == 0;
+}
+
+static long read_capabilities(long at)
+{
+	uint32_t header[2] = {0x20080522, 0};
+
+	return CALL(capget, P(header), at);
 }
 
 static uint64_t look_robust_list(void)
