@@ -2,6 +2,8 @@
 /* The command line of kvmsb-run; see run-options.h. */
 #include "run-options.h"
 
+#include "run-time.h"
+
 #include <ctype.h>
 #include <elf.h>
 #include <errno.h>
@@ -38,6 +40,10 @@ static const char help[] =
 	"                        /usr/lib, /usr/lib64, /usr/local/lib and /etc/ld.so.cache\n"
 	"  --env NAME=VALUE      a variable of its environment; NAME alone takes the value\n"
 	"                        it has here; may be repeated\n"
+	"  --fake-time TIME      its clocks begin at TIME (seconds since 1970, or as\n"
+	"                        2026-01-31T12:00:00Z) and stand still, but for what it sleeps,\n"
+	"                        which takes no time\n"
+	"  --fake-step DURATION  and for this (ns, us, ms, s) that each look at them adds\n"
 	"  --trace               print its system calls on standard error\n"
 	"  --stats               print statistics on standard error at the end\n"
 	"\n"
@@ -73,6 +79,8 @@ enum long_option {
 	OPTION_ALLOW_READ,
 	OPTION_NO_DEFAULT_PATHS,
 	OPTION_ENV,
+	OPTION_FAKE_TIME,
+	OPTION_FAKE_STEP,
 	OPTION_TRACE,
 	OPTION_STATS,
 	OPTION_GET,
@@ -91,6 +99,8 @@ static const struct option long_options[] = {
 	{"allow-read", required_argument, NULL, OPTION_ALLOW_READ},
 	{"no-default-paths", no_argument, NULL, OPTION_NO_DEFAULT_PATHS},
 	{"env", required_argument, NULL, OPTION_ENV},
+	{"fake-time", required_argument, NULL, OPTION_FAKE_TIME},
+	{"fake-step", required_argument, NULL, OPTION_FAKE_STEP},
 	{"trace", no_argument, NULL, OPTION_TRACE},
 	{"stats", no_argument, NULL, OPTION_STATS},
 	{"get", required_argument, NULL, OPTION_GET},
@@ -170,6 +180,25 @@ static int parse_timeout(struct run_options *options, const char *text)
 		time = NO_TIMEOUT;
 	options->sandbox.run_timeout_ns = time;
 	options->sandbox.call_timeout_ns = time;
+	return -1;
+}
+
+static int parse_fake_time(struct run_options *options, const char *text)
+{
+	if (!run_time_parse(text, &options->sandbox.clock_start_ns))
+		return usage_error("--fake-time %s: not a time from 1970 to 2262", text);
+	options->sandbox.clock = KVMSB_CLOCK_MADE_UP;
+	return -1;
+}
+
+static int parse_fake_step(struct run_options *options, const char *text)
+{
+	static const struct unit units[] = {
+		{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {NULL, 0}};
+	uint64_t *step = &options->sandbox.clock_step_ns;
+
+	if (!parse_with_unit(text, units, step) || *step > 1000000000)
+		return usage_error("--fake-step %s: not a duration up to 1s", text);
 	return -1;
 }
 
@@ -303,6 +332,10 @@ static int take_option(struct run_options *options, int option, int argc, char *
 		return parse_timeout(options, optarg);
 	case OPTION_ALLOW_READ:
 		return add_path(options, optarg);
+	case OPTION_FAKE_TIME:
+		return parse_fake_time(options, optarg);
+	case OPTION_FAKE_STEP:
+		return parse_fake_step(options, optarg);
 	case OPTION_ENV:
 		return add_variable(options, optarg);
 	case OPTION_GET:
@@ -493,6 +526,8 @@ int run_options_parse(struct run_options *options, int argc, char **argv)
 		return usage_error("no program given");
 	if (options->get != NULL && options->call != NULL)
 		return usage_error("--get and --call at once");
+	if (options->sandbox.clock_step_ns != 0 && options->sandbox.clock == KVMSB_CLOCK_HOST)
+		return usage_error("--fake-step without --fake-time");
 	options->name = argv[optind];
 	return complete(options, argv + optind);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYSTEM_CALLS 20000
@@ -19,6 +20,18 @@ static int measure_getpid(struct bench *bench, struct sample *sample)
 	(void)bench;
 	for (int i = 0; i < SYSTEM_CALLS; i++)
 		syscall(SYS_getpid);
+	set_sample(sample, now() - start, 0, SYSTEM_CALLS);
+	return 0;
+}
+
+static int measure_clock(struct bench *bench, struct sample *sample)
+{
+	struct timespec time;
+	double start = now();
+
+	(void)bench;
+	for (int i = 0; i < SYSTEM_CALLS; i++)
+		clock_gettime(CLOCK_MONOTONIC, &time);
 	set_sample(sample, now() - start, 0, SYSTEM_CALLS);
 	return 0;
 }
@@ -59,6 +72,7 @@ static int measure_compute(struct bench *bench, struct sample *sample)
 static const struct figure figures[] = {
 	{"native_compute", "ns", "compute, outside", 0, measure_compute},
 	{"native_getpid", "ns", "getpid outside", 0, measure_getpid},
+	{"native_clock_gettime", "ns", "clock_gettime outside", 0, measure_clock},
 	{"memcpy_page", "ns", "copy of 4 KiB outside", 0, measure_memcpy},
 };
 const struct area native_area = {.figures = figures, .count = ARRAY_SIZE(figures)};

@@ -24,6 +24,8 @@ static const struct {
 	{"vmcall_ratio_reset_vmcall_16", "reset_vmcall_16", "vmcall", "reset_vmcall_16 / vmcall"},
 	{"vmcall_ratio_fork_vmcall_destroy", "fork_vmcall_destroy", "vmcall",
          "fork_vmcall_destroy / vmcall"},
+	{"native_ratio_clock_gettime", "clock_gettime", "native_clock_gettime",
+         "clock_gettime / native_clock_gettime"},
 	{"native_ratio_compute", "compute", "native_compute", "compute / native_compute"},
 };
 #define RATIO_COUNT (sizeof(ratios) / sizeof(ratios[0]))
