@@ -33,6 +33,7 @@
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -450,6 +451,11 @@ static void test_identity(void **state)
 	assert_int_equal(CALL(guest, SYS_getpgid, 0), PROCESS_ID);
 	assert_int_equal(CALL(guest, SYS_getsid, 7), -ESRCH);
 	assert_int_equal(CALL(guest, SYS_setsid), -EPERM);
+	assert_int_equal(CALL(guest, SYS_setpgid, 0, 0), -EPERM);
+	assert_int_equal(CALL(guest, SYS_setpgid, 0, -1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_setpgid, 7, 0), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_setfsuid, 0), PROCESS_USER);
+	assert_int_equal(CALL(guest, SYS_setfsgid, -1), PROCESS_GROUP);
 	assert_int_equal(CALL(guest, SYS_setuid, PROCESS_USER), 0);
 	assert_int_equal(CALL(guest, SYS_setuid, 0), -EPERM);
 	assert_int_equal(CALL(guest, SYS_setresuid, -1, PROCESS_USER, 0), -EPERM);
@@ -501,8 +507,28 @@ static void test_limits(void **state)
 	assert_int_equal(limit->rlim_cur, FILES_MAXIMUM);
 	limit->rlim_cur = 10;
 	assert_int_equal(CALL(guest, SYS_prlimit64, 0, RLIMIT_NOFILE, AT, 0), 0);
+	/* It is kept; the old one is given although the new one has been set. */
+	limit->rlim_cur = 5;
+	assert_int_equal(CALL(guest, SYS_prlimit64, PROCESS_ID, RLIMIT_NOFILE, AT, AT), 0);
+	assert_int_equal(limit->rlim_cur, 10);
+	assert_int_equal(CALL(guest, SYS_getrlimit, RLIMIT_NOFILE, AT), 0);
+	assert_int_equal(limit->rlim_cur, 5);
+	assert_int_equal(limit->rlim_max, FILES_MAXIMUM);
+	/* Lowered for good. */
+	limit->rlim_max = 100;
+	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_NOFILE, AT), 0);
+	limit->rlim_max = 101;
+	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_NOFILE, AT), -EPERM);
+	assert_int_equal(CALL(guest, SYS_getrlimit, RLIMIT_CORE, AT), 0);
+	assert_int_equal(limit->rlim_max, 0);
+	assert_int_equal(CALL(guest, SYS_getrlimit, RLIMIT_AS, AT), 0);
+	assert_int_equal(limit->rlim_max, RLIM_INFINITY);
+	limit->rlim_cur = 10;
 	limit->rlim_max = 9;
 	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_NOFILE, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_NOFILE, FAKE_HOLE), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_prlimit64, 0, RLIMIT_NOFILE, 0, FAKE_READ_ONLY), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_getrlimit, 16, 0), -EINVAL);
 	limit->rlim_max = FILES_MAXIMUM + 1;
 	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_NOFILE, AT), -EPERM);
 	assert_int_equal(CALL(guest, SYS_prlimit64, 5, RLIMIT_NOFILE, 0, AT), -ESRCH);
@@ -530,6 +556,191 @@ static void test_prctl(void **state)
 	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 1, AT, PAGE_SIZE), -EINVAL);
 	assert_int_equal(CALL(guest, SYS_prctl, 0x53564d41, 0, AT, PAGE_SIZE), 0);
 	assert_int_equal(CALL(guest, SYS_prctl, 12345), -EINVAL);
+}
+
+static void test_prctl_of_what_means_nothing_here(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	uint32_t *number = fake_pointer(guest, AT);
+
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_DUMPABLE, 2), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_TIMERSLACK, 7), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_TIMERSLACK), 7);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_TIMERSLACK, 0), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_TIMERSLACK), 50000);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_KEEPCAPS, 2), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_KEEPCAPS, 1), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_KEEPCAPS), 1);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_CHILD_SUBREAPER, 5), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_CHILD_SUBREAPER, AT), 0);
+	assert_int_equal(*number, 1);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_THP_DISABLE, 7), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_THP_DISABLE, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_THP_DISABLE), 1);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_SECCOMP), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_SECCOMP, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_TSC, AT), 0);
+	assert_int_equal(*number, PR_TSC_ENABLE);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_GET_TSC, FAKE_HOLE), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAPBSET_READ, 40), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAPBSET_READ, 41), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAPBSET_DROP, 1), -EPERM);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_SET_SECUREBITS, 0), -EPERM);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 1), -EPERM);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 41), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 1), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), 0);
+	assert_int_equal(CALL(guest, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 1),
+	                 -EINVAL);
+	assert_int_equal(CALL(guest, SYS_arch_prctl, ARCH_GET_CPUID), 1);
+	assert_int_equal(CALL(guest, SYS_arch_prctl, ARCH_SET_CPUID, 0), -ENODEV);
+}
+
+static void set_capability_header(struct fake_guest *guest, uint32_t version, int32_t id)
+{
+	uint32_t *header = fake_pointer(guest, AT);
+
+	header[0] = version;
+	header[1] = (uint32_t)id;
+}
+
+/* man 2 capget; the three versions of linux/capability.h. */
+static void test_capabilities(void **state)
+{
+	const uint32_t versions[] = {0x19980330, 0x20071026, 0x20080522};
+	struct fake_guest *guest = guest_of(state);
+	uint32_t *header = fake_pointer(guest, AT), *data = fake_pointer(guest, AT_2);
+
+	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+		memset(data, 0xff, 32);
+		set_capability_header(guest, versions[i], i == 1 ? PROCESS_ID : 0);
+		assert_int_equal(CALL(guest, SYS_capget, AT, AT_2), 0);
+		assert_int_equal(data[0] | data[1] | data[2], 0);
+		assert_int_equal(data[3], i == 0 ? UINT32_MAX : 0);
+		assert_int_equal(data[i == 0 ? 3 : 6], UINT32_MAX);
+		memset(data, 0, 32);
+		assert_int_equal(CALL(guest, SYS_capset, AT, AT_2), 0);
+		data[2] = 1;
+		assert_int_equal(CALL(guest, SYS_capset, AT, AT_2), -EPERM);
+	}
+	set_capability_header(guest, 1, 0);
+	assert_int_equal(CALL(guest, SYS_capget, AT, AT_2), -EINVAL);
+	assert_int_equal(header[0], 0x20080522);
+	set_capability_header(guest, 1, 0);
+	assert_int_equal(CALL(guest, SYS_capget, AT, 0), 0);
+	set_capability_header(guest, 1, 0);
+	assert_int_equal(CALL(guest, SYS_capset, AT, AT_2), -EINVAL);
+	set_capability_header(guest, versions[2], 77);
+	assert_int_equal(CALL(guest, SYS_capget, AT, AT_2), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_capset, AT, AT_2), -EPERM);
+	set_capability_header(guest, versions[2], -1);
+	assert_int_equal(CALL(guest, SYS_capget, AT, AT_2), -EINVAL);
+	set_capability_header(guest, versions[2], 0);
+	assert_int_equal(CALL(guest, SYS_capget, AT, FAKE_HOLE), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_capset, AT, FAKE_HOLE), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_capget, FAKE_HOLE, AT_2), -EFAULT);
+}
+
+static void test_scheduling(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	int32_t *priority = fake_pointer(guest, AT);
+	int64_t *slice = fake_pointer(guest, AT_2);
+
+	*priority = 0;
+	assert_int_equal(CALL(guest, SYS_sched_setparam, 0, AT), 0);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, SCHED_BATCH, AT), 0);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, SCHED_FIFO, AT), -EINVAL);
+	*priority = 1;
+	assert_int_equal(CALL(guest, SYS_sched_setparam, PROCESS_ID, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, SCHED_FIFO, AT), -EPERM);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, SCHED_OTHER, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, 77, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 7, SCHED_OTHER, AT), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, -1, SCHED_OTHER, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setscheduler, 0, SCHED_OTHER, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setparam, 0, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setparam, 7, AT), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_getparam, -1, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_getscheduler, 0), SCHED_OTHER);
+	assert_int_equal(CALL(guest, SYS_sched_getscheduler, 7), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_get_priority_max, SCHED_RR), 99);
+	assert_int_equal(CALL(guest, SYS_sched_get_priority_min, 77), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_rr_get_interval, 0, AT_2), 0);
+	assert_int_equal(slice[0], 0);
+	assert_in_range(slice[1], 1, 999999999);
+	assert_int_equal(CALL(guest, SYS_sched_rr_get_interval, 7, AT_2), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_rr_get_interval, -1, AT_2), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_rr_get_interval, 0, FAKE_HOLE), -EFAULT);
+}
+
+/* man 2 sched_setattr. */
+static void test_scheduling_attributes(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	uint32_t *words = fake_pointer(guest, AT); /* size, policy, flags, flags, nice, priority ... */
+
+	memset(words, 0xff, 64);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, AT, 56, 0), 0);
+	assert_int_equal(words[0], 48);
+	assert_int_equal(words[1] | words[2] | words[3] | words[4] | words[5], 0);
+	assert_int_equal(words[12], UINT32_MAX);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, AT, 47, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, AT, 4097, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, AT, 48, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, 0, 48, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 7, AT, 48, 0), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_getattr, 0, FAKE_HOLE, 48, 0), -EFAULT);
+	words[4] = 5;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), 0);
+	assert_int_equal(CALL(guest, SYS_getpriority, PRIO_PROCESS, 0), 15);
+	words[4] = 4;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), -EPERM);
+	words[4] = 20;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), -EINVAL);
+	words[4] = 5;
+	words[1] = SCHED_FIFO;
+	words[5] = 1;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), -EPERM);
+	words[1] = words[5] = 0;
+	words[0] = 47;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), -E2BIG);
+	words[0] = 0;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), 0);
+	words[2] = 0x80;
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, AT, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, 0, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 7, AT, 0), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_sched_setattr, 0, FAKE_HOLE, 0), -EFAULT);
+}
+
+static void test_priorities(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	const uint64_t best_effort = 2 << 13, idle = 3 << 13, real_time = 1 << 13;
+
+	assert_int_equal(CALL(guest, SYS_getpriority, PRIO_PROCESS, 0), 20);
+	assert_int_equal(CALL(guest, SYS_setpriority, PRIO_PROCESS, 0, 100), 0);
+	assert_int_equal(CALL(guest, SYS_getpriority, PRIO_PGRP, PROCESS_ID), 1);
+	assert_int_equal(CALL(guest, SYS_setpriority, PRIO_USER, PROCESS_USER, 3), -EACCES);
+	assert_int_equal(CALL(guest, SYS_setpriority, PRIO_PROCESS, 7, 19), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_getpriority, PRIO_USER, 7), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_getpriority, 3, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_get, 1, 0), 0);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 0, best_effort | 3), 0);
+	assert_int_equal(CALL(guest, SYS_ioprio_get, 3, PROCESS_USER), best_effort | 3);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 2, PROCESS_ID, idle), 0);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 0, best_effort | 8), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 0, real_time), -EPERM);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 0, 1), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 0, 7 << 13), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 1, 7, idle), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_ioprio_set, 0, 0, idle), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_get, 4, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_ioprio_get, 1, 0), idle);
 }
 
 static void test_machine(void **state)
@@ -599,6 +810,41 @@ static void test_clocks(void **state)
 	assert_true(CALL(guest, SYS_times, 0) > 0);
 }
 
+/* Checked as far as Linux does before it asks for the privilege. */
+static void test_nobody_sets_a_clock(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	struct timex *clock = fake_pointer(guest, AT_2);
+
+	set_time(guest, AT, 1, 0);
+	assert_int_equal(CALL(guest, SYS_clock_settime, CLOCK_REALTIME, AT), -EPERM);
+	assert_int_equal(CALL(guest, SYS_clock_settime, CLOCK_PROCESS_CPUTIME_ID, AT), -EPERM);
+	assert_int_equal(CALL(guest, SYS_clock_settime, CLOCK_MONOTONIC, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_clock_settime, 99, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_clock_settime, CLOCK_REALTIME, FAKE_HOLE), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_settimeofday, AT, 0), -EPERM);
+	assert_int_equal(CALL(guest, SYS_settimeofday, 0, 0), -EPERM);
+	assert_int_equal(CALL(guest, SYS_settimeofday, FAKE_HOLE, 0), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_settimeofday, 0, FAKE_HOLE), -EFAULT);
+	set_time(guest, AT, 1, 1000000000);
+	assert_int_equal(CALL(guest, SYS_clock_settime, CLOCK_REALTIME, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_settimeofday, AT, 0), -EINVAL);
+	memset(clock, 0, sizeof(*clock));
+	assert_int_equal(CALL(guest, SYS_adjtimex, AT_2), TIME_ERROR);
+	assert_int_equal(clock->status & STA_UNSYNC, STA_UNSYNC);
+	assert_true(llabs(clock->time.tv_sec - time(NULL)) <= 1);
+	memset(clock, 0, sizeof(*clock));
+	assert_int_equal(CALL(guest, SYS_clock_adjtime, CLOCK_REALTIME, AT_2), TIME_ERROR);
+	clock->modes = ADJ_FREQUENCY;
+	assert_int_equal(CALL(guest, SYS_adjtimex, AT_2), -EPERM);
+	assert_int_equal(CALL(guest, SYS_clock_adjtime, CLOCK_REALTIME, AT_2), -EPERM);
+	assert_int_equal(CALL(guest, SYS_clock_adjtime, CLOCK_MONOTONIC, AT_2), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_clock_adjtime, 99, AT_2), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_adjtimex, FAKE_HOLE), -EFAULT);
+	clock->modes = 0;
+	assert_int_equal(CALL(guest, SYS_adjtimex, FAKE_READ_ONLY), -EFAULT);
+}
+
 /* Not the host's thread's: that would tell what others had computed on it. */
 static void test_processor_time_is_its_own(void **state)
 {
@@ -631,7 +877,17 @@ static void test_sleep_and_deadline(void **state)
 	set_time(guest, AT, 1, 0);
 	assert_int_equal(CALL(guest, SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, AT), 0);
 	assert_int_equal(CALL(guest, SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, AT), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_clock_nanosleep, CLOCK_REALTIME_COARSE, 0, AT), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_clock_nanosleep, 99, 0, AT), -EINVAL);
+	guest->process.usage.time = 2 * NANOSECONDS;
+	assert_int_equal(
+		CALL(guest, SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, AT), 0);
 	assert_int_equal(guest->process.end, PROCESS_RUNS);
+	/* Which does not go on while it waits. */
+	assert_int_equal(CALL(guest, SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, AT), -EINTR);
+	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
+	guest->process.end = PROCESS_RUNS;
 	/* The run's end comes first. */
 	set_time(guest, AT, INT64_MAX, 0);
 	start = time_now();
@@ -954,6 +1210,12 @@ int main(void)
 		TEST(test_segment_bases),
 		TEST(test_limits),
 		TEST(test_prctl),
+		TEST(test_prctl_of_what_means_nothing_here),
+		TEST(test_capabilities),
+		TEST(test_scheduling),
+		TEST(test_scheduling_attributes),
+		TEST(test_priorities),
+		TEST(test_nobody_sets_a_clock),
 		TEST(test_machine),
 		TEST(test_clocks),
 		TEST(test_processor_time_is_its_own),
