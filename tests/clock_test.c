@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -496,6 +497,70 @@ static void options_out_of_range_are_refused(void **unused)
 	check_refused(options, "options.clock_step_ns:");
 }
 
+/* Programs, by kvmsb-run. */
+
+static int run_date(const char *options, char *text, size_t size)
+{
+	char command[512];
+	FILE *output;
+
+	snprintf(command, sizeof(command), "'%s' %s /bin/date -u +%%s%%N 2>/dev/null",
+	         TEST_KVMSB_RUN, options);
+	output = popen(command, "re");
+	assert_non_null(output);
+	text[0] = '\0';
+	if (fgets(text, (int)size, output) != NULL)
+		text[strcspn(text, "\n")] = '\0';
+	return pclose(output) >> 8;
+}
+
+static void kvmsb_run_fakes_the_time(void **unused)
+{
+	static const struct {
+		const char *options, *printed; /* NULL: refused */
+	} rows[] = {
+		{"--fake-time 0", "0000000000"},
+		{"--fake-time @1700000000", "1700000000000000000"},
+		{"--fake-time 1700000000.5", "1700000000500000000"},
+		{"--fake-time 2026-01-31T12:00:00Z", "1769860800000000000"},
+		{"--fake-time 2026-01-31T12:00:00.000000001+01:30", "1769855400000000001"},
+		{"--fake-time 2024-02-29t00:00:00-00:30", "1709166600000000000"},
+		{"--fake-time 9223372036.854775807", "9223372036854775807"},
+		{"--fake-time 9223372036.854775808", NULL},
+		{"--fake-time 2023-02-29T00:00:00Z", NULL},
+		{"--fake-time 2026-01-31T12:00:00", NULL},
+		{"--fake-time 2026-01-31T12:00:60Z", NULL},
+		{"--fake-time 2026-01-31T12:00:00+24:00", NULL},
+		{"--fake-time 1969-12-31T23:59:59Z", NULL},
+		{"--fake-time -1", NULL},
+		{"--fake-time ''", NULL},
+		{"--fake-time 1.", NULL},
+		{"--fake-time 1x", NULL},
+		{"--fake-time 0 --fake-step 2s", NULL},
+		{"--fake-time 0 --fake-step 5", NULL},
+		{"--fake-step 1ms", NULL},
+	};
+	char text[64];
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(run_date(rows[i].options, text, sizeof(text)),
+		                 rows[i].printed != NULL ? 0 : 2);
+		assert_string_equal(text, rows[i].printed != NULL ? rows[i].printed : "");
+	}
+}
+
+static void a_program_tells_the_hosts_time(void **unused)
+{
+	uint64_t before = host_clock(CLOCK_REALTIME), after;
+	char text[64];
+
+	(void)unused;
+	assert_int_equal(run_date("", text, sizeof(text)), 0);
+	after = host_clock(CLOCK_REALTIME);
+	assert_in_range(strtoull(text, NULL, 10), before - scaled_ms(1), after + scaled_ms(1));
+}
+
 /* Nobody's to write. */
 
 static void check_fault(struct kvmsb *fork, const char *symbol, uint64_t address)
@@ -573,6 +638,8 @@ int main(void)
 		TEST(each_look_adds_a_step),
 		TEST(a_made_up_clock_is_no_way_around_time_limits),
 		TEST(options_out_of_range_are_refused),
+		TEST(kvmsb_run_fakes_the_time),
+		TEST(a_program_tells_the_hosts_time),
 		TEST(no_guest_writes_the_clock),
 		TEST(pages_can_be_moved_and_unmapped),
 	};
