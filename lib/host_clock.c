@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* A clock is read in some 50 ns: what took longer than this was interrupted. */
-#define TIGHT_NS 1000u
+#define TIGHT_NS 2000u
 #define TRIES_LEAST 2
 #define TRIES_MOST 10
 

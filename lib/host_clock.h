@@ -19,7 +19,7 @@ struct host_sample {
 /*
  * Samples all clocks. khz: ticks of the counter in a millisecond, as near as is
  * known. False: the thread was interrupted each time; the sample is then off by
- * more than a microsecond.
+ * a microsecond or more.
  */
 bool host_clock_sample(struct host_sample *sample, uint64_t khz);
 

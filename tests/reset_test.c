@@ -14,6 +14,7 @@
 #include "http/exchange.h"
 #include "linux/files.h"
 #include "linux/mm_internal.h"
+#include "linux/resource_limits.h"
 #include "linux/signals.h"
 #include "sandbox.h"
 #include "time_scale.h"
@@ -920,12 +921,11 @@ static void memory_in_use_tells_nothing(void **unused)
 	}
 
 FIELDS process_attributes attributes_fields = {
-	LEFT_BY(umask),         LEFT_BY(personality),       LEFT_BY(dumpable),
-	LEFT_BY(death_signal),  LEFT_BY(no_new_privileges), LEFT_BY(timer_slack),
-	PARTS("name"),          LEFT_BY(child_tid),         LEFT_BY(robust_list),
-	LEFT_BY(nice),          LEFT_BY(io_priority),       LEFT_BY(keep_capabilities),
-	LEFT_BY(subreaper),     LEFT_BY(no_huge_pages),     PARTS("time: time_fields"),
-	PARTS("limits: limit"),
+	LEFT_BY(umask),        LEFT_BY(personality),       LEFT_BY(dumpable),
+	LEFT_BY(death_signal), LEFT_BY(no_new_privileges), LEFT_BY(timer_slack),
+	PARTS("name"),         LEFT_BY(child_tid),         LEFT_BY(robust_list),
+	LEFT_BY(nice),         LEFT_BY(io_priority),       LEFT_BY(keep_capabilities),
+	LEFT_BY(subreaper),    LEFT_BY(no_huge_pages),     PARTS("time: time_fields"),
 };
 
 FIELDS process_time time_fields = {
@@ -945,6 +945,7 @@ FIELDS process process_fields = {
 	AS("mm: mm_fields"),
 	AS("files: files_fields"),
 	AS("signals: signals_fields"),
+	AS("limits: limits_fields"),
 	PARTS("attributes: attributes_fields"),
 	PARTS("usage: usage_fields"),
 	AS("timekeeper: the machine's"),
@@ -991,6 +992,11 @@ FIELDS signals signals_fields = {
 	LEFT_BY(signal_mask),
 	LEFT_BY(signal_pending),
 	PARTS("actions: signal_disposition, signal_handler"),
+};
+
+FIELDS limits limits_fields = {
+	AS("references"),
+	PARTS("limit: limit, limit_by_prlimit"),
 };
 
 FIELDS hypercalls hypercalls_fields = {

@@ -5,31 +5,12 @@
  */
 #include "process.h"
 
-#include "../util.h"
-
 #include "files.h"
 #include "mm.h"
+#include "resource_limits.h"
 #include "signals.h"
 
 #include <string.h>
-#include <sys/resource.h>
-
-_Static_assert(RLIM_NLIMITS == PROCESS_LIMITS, "one for each resource");
-
-/* man 2 getrlimit. What there is none of is as small as can be; the rest has no limit of its own. */
-static void set_limits(struct process_limit limits[PROCESS_LIMITS],
-                       const struct process_config *config)
-{
-	const uint64_t none[] = {RLIMIT_CORE, RLIMIT_NICE, RLIMIT_RTPRIO};
-
-	for (unsigned i = 0; i < PROCESS_LIMITS; i++)
-		limits[i] = (struct process_limit){RLIM64_INFINITY, RLIM64_INFINITY};
-	for (unsigned i = 0; i < ARRAY_SIZE(none); i++)
-		limits[none[i]] = (struct process_limit){0, 0};
-	limits[RLIMIT_STACK] = (struct process_limit){config->stack_size, config->stack_size};
-	limits[RLIMIT_NOFILE] = (struct process_limit){FILES_MAXIMUM, FILES_MAXIMUM};
-	limits[RLIMIT_NPROC] = (struct process_limit){1, 1};
-}
 
 /* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
 static void set_attributes(struct process_attributes *attributes, const struct process_config *config)
@@ -39,7 +20,6 @@ static void set_attributes(struct process_attributes *attributes, const struct p
 
 	*attributes = (struct process_attributes){
 		.umask = 022, .dumpable = 1, .timer_slack = PROCESS_TIMER_SLACK};
-	set_limits(attributes->limits, config);
 	name = name ? name + 1 : program;
 	if (name)
 		strncpy(attributes->name, name, sizeof(attributes->name) - 1);
@@ -56,6 +36,8 @@ int process_init(struct process *process, struct space *space, const struct proc
 		error = files_create(&process->files, config);
 	if (!error)
 		error = signals_create(&process->signals);
+	if (!error)
+		error = limits_create(&process->limits, config);
 	if (error)
 		process_destroy(process);
 	return error;
@@ -66,6 +48,7 @@ static void share(struct process *process, const struct process *master)
 	process->mm = mm_share(master->mm);
 	process->files = files_share(master->files);
 	process->signals = signals_share(master->signals);
+	process->limits = limits_share(master->limits);
 	process->attributes = master->attributes;
 	process->usage = master->usage;
 }
@@ -75,9 +58,11 @@ static void release(struct process *process)
 	mm_release(process->mm);
 	files_release(process->files);
 	signals_release(process->signals);
+	limits_release(process->limits);
 	process->mm = NULL;
 	process->files = NULL;
 	process->signals = NULL;
+	process->limits = NULL;
 }
 
 int process_fork(struct process *process, const struct process *master, struct space *space)
@@ -102,6 +87,10 @@ void process_reset(struct process *process, const struct process *master)
 	if (process->signals != master->signals) {
 		signals_release(process->signals);
 		process->signals = signals_share(master->signals);
+	}
+	if (process->limits != master->limits) {
+		limits_release(process->limits);
+		process->limits = limits_share(master->limits);
 	}
 	process->attributes = master->attributes;
 	process->usage = master->usage;

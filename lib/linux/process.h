@@ -23,6 +23,7 @@
 struct mm;
 struct files;
 struct signals;
+struct limits;
 struct policy;
 struct process;
 struct timekeeper;
@@ -62,11 +63,6 @@ struct process_time {
 	uint64_t stepped, slept;
 };
 
-struct process_limit {
-	uint64_t current, maximum; /* getrlimit(2) */
-};
-#define PROCESS_LIMITS 16u
-
 /* The small things that a process can set; forks get a copy. */
 struct process_attributes {
 	uint32_t umask;
@@ -79,7 +75,6 @@ struct process_attributes {
 	uint32_t io_priority;    /* ioprio_set(2) */
 	uint32_t keep_capabilities, child_subreaper, no_huge_pages; /* prctl(2) */
 	struct process_time time;
-	struct process_limit limits[PROCESS_LIMITS];
 };
 
 struct process {
@@ -90,6 +85,7 @@ struct process {
 	struct mm *mm;           /* linux/mm.h */
 	struct files *files;     /* linux/files.h: descriptors and the current directory */
 	struct signals *signals; /* linux/signals.h */
+	struct limits *limits;   /* linux/resource_limits.h */
 	struct process_attributes attributes;
 	struct process_usage usage;
 

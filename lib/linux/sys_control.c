@@ -6,6 +6,7 @@
  */
 #include "handlers.h"
 #include "mm.h"
+#include "resource_limits.h"
 
 #include "../util.h"
 
@@ -23,33 +24,32 @@ static bool is_self(uint64_t id)
 }
 
 /*
- * Limits: kept, and lowered for good. Those of the sandbox hold whatever they say.
+ * Limits: kept, and lowered for good.
  */
 
 static int64_t set_limit(struct process *process, uint32_t resource, uint64_t address)
 {
-	struct process_limit *limit = &process->attributes.limits[resource], wanted;
+	struct limit wanted;
 	int error = guest_read(process, address, &wanted, sizeof(wanted));
 
 	if (error)
 		return error;
 	if (wanted.current > wanted.maximum)
 		return -EINVAL;
-	if (wanted.maximum > limit->maximum)
+	if (wanted.maximum > process->limits->limit[resource].maximum)
 		return -EPERM;
-	*limit = wanted;
-	return 0;
+	return limits_set(process, resource, &wanted);
 }
 
 /* As Linux, the old one is given although the new one has been set. */
 static int64_t limits(struct process *process, uint32_t resource, uint64_t set, uint64_t get)
 {
-	struct process_limit before;
+	struct limit before;
 	int64_t error = 0;
 
-	if (resource >= PROCESS_LIMITS)
+	if (resource >= LIMITS_COUNT)
 		return -EINVAL;
-	before = process->attributes.limits[resource];
+	before = process->limits->limit[resource];
 	if (set)
 		error = set_limit(process, resource, set);
 	if (!error && get)
@@ -66,7 +66,7 @@ int64_t sys_prlimit64(struct process *process, const uint64_t arguments[6])
 
 int64_t sys_getrlimit(struct process *process, const uint64_t arguments[6])
 {
-	if ((uint32_t)arguments[0] < PROCESS_LIMITS && !arguments[1])
+	if ((uint32_t)arguments[0] < LIMITS_COUNT && !arguments[1])
 		return -EFAULT;
 	return limits(process, (uint32_t)arguments[0], 0, arguments[1]);
 }
