@@ -187,6 +187,20 @@ static int copy_image(struct program *program, struct kvmsb_error *error)
 	return 0;
 }
 
+static int copy_policy(struct kvmsb_policy *own, const struct kvmsb_policy *theirs,
+                       struct kvmsb_error *error)
+{
+	int result = theirs == NULL ? 0
+	                            : sized_copy_in(own, sizeof(*own),
+	                                            SIZE_THROUGH(struct kvmsb_policy, path), theirs);
+
+	if (result == 0)
+		return 0;
+	return error_set(error, result, "options.policy.size: %s",
+	                 result == -E2BIG ? "a newer library is needed for what is set"
+	                                  : "too small");
+}
+
 static int configure(struct program *program, struct kvmsb_error *error)
 {
 	const struct kvmsb_options *options = &program->options;
@@ -195,6 +209,10 @@ static int configure(struct program *program, struct kvmsb_error *error)
 
 	if (result < 0)
 		return result;
+	result = copy_policy(&config->ask, options->policy, error);
+	if (result < 0)
+		return result;
+	config->file_size_limit = options->file_size_limit;
 	config->streams[0] = options->standard_input;
 	config->streams[1] = options->standard_output;
 	config->streams[2] = options->standard_error;

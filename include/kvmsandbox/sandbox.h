@@ -131,7 +131,7 @@ struct kvmsb_options {
 	struct kvmsb_stream standard_output;
 	struct kvmsb_stream standard_error;
 
-	const struct kvmsb_path_rule *paths; /* what it may read */
+	const struct kvmsb_path_rule *paths; /* what it may read and write */
 	size_t path_count;
 
 	kvmsb_trace_function trace; /* NULL: no tracing */
@@ -152,6 +152,11 @@ struct kvmsb_options {
 	enum kvmsb_clock clock;
 	uint64_t clock_start_ns; /* MADE_UP: CLOCK_REALTIME at first, in ns since 1970; up to INT64_MAX */
 	uint64_t clock_step_ns;  /* MADE_UP: what each reading adds; up to a second */
+
+	const struct kvmsb_policy *policy; /* functions that decide beside `paths`; NULL: none */
+	/* Bytes that a file of the host may reach by what guests write (as RLIMIT_FSIZE, with
+	 * SIGXFSZ and -EFBIG for the guest); 0: no limit but the host's. */
+	uint64_t file_size_limit;
 };
 #define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)

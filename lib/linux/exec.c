@@ -256,7 +256,7 @@ static int open_interpreter(const struct process *process, const char *path)
 
 			return descriptor < 0 ? -errno : descriptor;
 		}
-	return rule == NULL ? -EACCES : policy_rule_open(rule, path, O_RDONLY);
+	return rule == NULL ? -EACCES : policy_rule_open(rule, path, O_RDONLY, false);
 }
 
 static int read_interpreter(const struct process *process, const char *path, void **bytes,

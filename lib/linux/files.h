@@ -31,7 +31,7 @@ struct pipe; /* linux/pipe.h */
 #define FILES_MAXIMUM 256u
 
 enum file_kind {
-	FILE_REGULAR,   /* a regular file of the host, open for reading */
+	FILE_REGULAR,   /* a regular file of the host */
 	FILE_DIRECTORY, /* a directory of the host */
 	FILE_PATH,      /* O_PATH: only a place in the file system */
 	FILE_NULL,      /* /dev/null, and a standard stream that the host did not connect */
@@ -48,6 +48,7 @@ struct file {
 	enum file_kind kind;
 	int descriptor;       /* the host's, closed with the last reference; -1: none */
 	unsigned stream;      /* FILE_STREAM: 0, 1, 2 */
+	uint32_t access;      /* KVMSB_PATH_READ, KVMSB_PATH_WRITE: what its rule allowed */
 	mode_t host_mode;     /* FILE_STREAM on a descriptor: its st_mode at creation */
 	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */

@@ -7,6 +7,7 @@
 
 #include "../util.h"
 #include "deadline.h"
+#include "file_change.h"
 #include "mm.h"
 #include "pipe.h"
 #include "signals.h"
@@ -233,11 +234,34 @@ static int64_t write_to_pipe(struct process *process, int fd, struct transfer *t
 	return error ? error : write_pipe(process, open, transfer);
 }
 
-int64_t output(struct process *process, int fd, struct transfer *transfer)
+/* man 2 write: with O_APPEND the offset is first the end of the file; pwrite(2), BUGS: there, too. */
+static int64_t write_at_current(struct process *process, int fd, struct transfer *transfer)
+{
+	struct open_file *open;
+	uint64_t end = 0;
+	int64_t result = files_change(process, fd, &open);
+
+	if (result)
+		return result;
+	result = file_write(open->file, transfer, open->offset, open->flags);
+	if (result <= 0)
+		return result;
+	if (!(open->flags & O_APPEND))
+		open->offset += (uint64_t)result;
+	else if (file_size(open->file, &end) == 0)
+		open->offset = end;
+	return result;
+}
+
+int64_t output(struct process *process, int fd, struct transfer *transfer, uint64_t offset)
 {
 	const struct open_file *open = files_look(process, fd);
 
 	switch (open->file->kind) {
+	case FILE_REGULAR:
+		if (offset != OFFSET_CURRENT)
+			return file_write(open->file, transfer, offset, open->flags);
+		return write_at_current(process, fd, transfer);
 	case FILE_STREAM:
 		return stream_write(process, open->file, transfer);
 	case FILE_PIPE:

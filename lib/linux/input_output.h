@@ -28,7 +28,7 @@ int input_output_check(const struct process *process, int fd, uint32_t access, u
  * very process: the run ends as timed out. So does a blocking write to a full one.
  */
 int64_t input(struct process *process, int fd, struct transfer *transfer, uint64_t offset);
-int64_t output(struct process *process, int fd, struct transfer *transfer);
+int64_t output(struct process *process, int fd, struct transfer *transfer, uint64_t offset);
 
 /* Fills guest memory with random bytes of the host's generator. */
 int64_t input_random(struct transfer *transfer);

@@ -6,6 +6,7 @@
 #include "lookup.h"
 
 #include "../util.h"
+#include "ask.h"
 #include "files.h"
 #include "mm.h"
 
@@ -13,17 +14,18 @@
 #include <fcntl.h>
 #include <string.h>
 
-struct place_view lookup_view(const struct process *process)
+struct place_view lookup_view(struct process *process, uint32_t access)
 {
 	return (struct place_view){
+		.process = process,
+		.access = access,
 		.policy = process->config->policy,
 		.directory = process->files->directory,
 		.program = process->config->program,
 	};
 }
 
-/* The directory that a relative path is relative to. */
-static int find_base(const struct process *process, int dirfd, const char **base)
+int lookup_base(const struct process *process, int dirfd, const char **base)
 {
 	const struct open_file *open;
 
@@ -39,46 +41,48 @@ static int find_base(const struct process *process, int dirfd, const char **base
 	return 0;
 }
 
-static int resolve(const struct process *process, int dirfd, const char *text, struct path *path)
+static int resolve(const struct place_view *view, int dirfd, const char *text, struct path *path)
 {
 	const char *base = "/";
 	int error = 0;
 
-	if (*text != '/' && *text)
-		error = find_base(process, dirfd, &base);
-	return error ? error : path_normalise(path, base, text);
+	/* With a root, also what is absolute is seen from there. */
+	if ((*text != '/' || view->resolve) && *text)
+		error = lookup_base(view->process, dirfd, &base);
+	if (!error)
+		error = place_resolve(view, path, base, text);
+	return error ? error : ask_path(view->process, view->access, path);
 }
 
-int lookup_path(struct process *process, int dirfd, uint64_t address, struct path *path)
+int lookup_path(const struct place_view *view, int dirfd, uint64_t address, struct path *path)
 {
 	char text[PATH_SIZE];
-	int64_t length = guest_read_string(process, address, text, sizeof(text));
+	int64_t length = guest_read_string(view->process, address, text, sizeof(text));
 
-	return length < 0 ? (int)length : resolve(process, dirfd, text, path);
+	return length < 0 ? (int)length : resolve(view, dirfd, text, path);
 }
 
-static int lookup_directory(const struct process *process, struct place *place)
+static int lookup_directory(const struct place_view *view, struct place *place)
 {
-	struct place_view view = lookup_view(process);
 	struct path path;
-	int error = path_normalise(&path, "/", view.directory);
+	int error = path_normalise(&path, "/", view->directory);
 
-	return error ? error : place_find(&view, &path, true, place);
+	return error ? error : place_find(view, &path, true, place);
 }
 
 int lookup_descriptor(struct process *process, int fd, struct place *place)
 {
 	const struct open_file *open = files_look(process, fd);
-	struct place_view view = lookup_view(process);
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 
 	return open ? place_of_file(&view, open->file, place) : -EBADF;
 }
 
-static int lookup_empty(struct process *process, int dirfd, struct place *place)
+static int lookup_empty(const struct place_view *view, int dirfd, struct place *place)
 {
 	if (dirfd == AT_FDCWD)
-		return lookup_directory(process, place);
-	return lookup_descriptor(process, dirfd, place);
+		return lookup_directory(view, place);
+	return lookup_descriptor(view->process, dirfd, place);
 }
 
 static int parse_number(const char *text)
@@ -117,24 +121,23 @@ static int lookup_own(struct process *process, int fd, struct place *place)
 	return error == -EBADF ? -ENOENT : error;
 }
 
-int lookup_place(struct process *process, int dirfd, uint64_t address, unsigned flags,
+int lookup_place(const struct place_view *view, int dirfd, uint64_t address, unsigned flags,
                  struct place *place)
 {
-	struct place_view view = lookup_view(process);
 	char text[PATH_SIZE];
 	struct path path;
 	int64_t length;
 	int error;
 
-	length = guest_read_string(process, address, text, sizeof(text));
+	length = guest_read_string(view->process, address, text, sizeof(text));
 	if (length < 0)
 		return (int)length;
 	if (length == 0 && (flags & AT_EMPTY_PATH))
-		return lookup_empty(process, dirfd, place);
-	error = resolve(process, dirfd, text, &path);
+		return lookup_empty(view, dirfd, place);
+	error = resolve(view, dirfd, text, &path);
 	if (error)
 		return error;
 	if (lookup_own_descriptor(&path) >= 0)
-		return lookup_own(process, lookup_own_descriptor(&path), place);
-	return place_find(&view, &path, !(flags & AT_SYMLINK_NOFOLLOW), place);
+		return lookup_own(view->process, lookup_own_descriptor(&path), place);
+	return place_find(view, &path, !(flags & AT_SYMLINK_NOFOLLOW), place);
 }

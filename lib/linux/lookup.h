@@ -11,21 +11,27 @@
 
 #include <stdint.h>
 
-/* The process's view of the file system; lives until its next change of directory. */
-struct place_view lookup_view(const struct process *process);
+/*
+ * The process's view of the file system, for KVMSB_ACCESS_...; lives until its
+ * next change of directory.
+ */
+struct place_view lookup_view(struct process *process, uint32_t access);
 
 /*
  * The path at a guest address, relative to the directory `dirfd` (AT_FDCWD:
- * the current one). Returns 0, -EFAULT, -ENOENT (empty), -ENAMETOOLONG,
- * -EBADF, -ENOTDIR.
+ * the current one), after the host was asked for it. Returns 0, -EFAULT, -ENOENT
+ * (empty), -ENAMETOOLONG, -EBADF, -ENOTDIR, or what the host says.
  */
-int lookup_path(struct process *process, int dirfd, uint64_t address, struct path *path);
+int lookup_path(const struct place_view *view, int dirfd, uint64_t address, struct path *path);
+
+/* The directory that a relative path is relative to; lives as long as the descriptor. */
+int lookup_base(const struct process *process, int dirfd, const char **base);
 
 /*
  * What a path is. flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH; others do not
  * matter. Returns 0, then place_close(); or -errno.
  */
-int lookup_place(struct process *process, int dirfd, uint64_t address, unsigned flags,
+int lookup_place(const struct place_view *view, int dirfd, uint64_t address, unsigned flags,
                  struct place *place);
 
 /* What an open descriptor is. Returns 0, then place_close(); -EBADF, or -errno. */

@@ -31,8 +31,26 @@ static int append(char *text, size_t *length, const char *component, size_t comp
 	return 0;
 }
 
-/* Appends the components of `source` one by one. */
-static int append_all(char *text, size_t *length, const char *source, bool *directory)
+static unsigned dots_of(const char *component, size_t length)
+{
+	return is_dots(component, length, 1) ? 1 : is_dots(component, length, 2) ? 2 : 0;
+}
+
+static int step(char *text, size_t *length, const char *component, size_t size, struct path *form)
+{
+	unsigned dots = dots_of(component, size);
+
+	if (dots == 2) {
+		form->above |= *length == 0;
+		drop_last(text, length);
+	}
+	if (size > 0)
+		form->dots = dots;
+	return size > 0 && !dots ? append(text, length, component, size) : 0;
+}
+
+/* Appends the components of `source` one by one. How it is written goes to `form`. */
+static int append_all(char *text, size_t *length, const char *source, struct path *form)
 {
 	size_t size;
 	int error;
@@ -40,15 +58,10 @@ static int append_all(char *text, size_t *length, const char *source, bool *dire
 	while (*source) {
 		source += strspn(source, "/");
 		size = strcspn(source, "/");
-		*directory = size == 0 || is_dots(source, size, 1) || is_dots(source, size, 2) ||
-		             source[size] == '/';
-		if (is_dots(source, size, 2))
-			drop_last(text, length);
-		else if (size > 0 && !is_dots(source, size, 1)) {
-			error = append(text, length, source, size);
-			if (error)
-				return error;
-		}
+		error = step(text, length, source, size, form);
+		if (error)
+			return error;
+		form->directory = size == 0 || form->dots || source[size] == '/';
 		source += size;
 	}
 	return 0;
@@ -56,25 +69,23 @@ static int append_all(char *text, size_t *length, const char *source, bool *dire
 
 int path_normalise(struct path *path, const char *base, const char *text)
 {
-	char result[PATH_SIZE] = "";
-	bool directory = false;
-	size_t length = 0;
+	struct path result = {.text = ""};
 	int error = 0;
 
 	if (*text == '\0')
 		return -ENOENT;
 	if (*text != '/')
-		error = append_all(result, &length, base, &directory);
+		error = append_all(result.text, &result.length, base, &result);
 	if (!error)
-		error = append_all(result, &length, text, &directory);
+		error = append_all(result.text, &result.length, text, &result);
 	if (error)
 		return error;
-	if (length == 0)
-		result[length++] = '/';
-	memcpy(path->text, result, length);
-	path->text[length] = '\0';
-	path->length = length;
-	path->directory = directory || length == 1;
+	if (result.length == 0) {
+		memcpy(result.text, "/", sizeof("/"));
+		result.length = 1;
+	}
+	result.directory |= result.length == 1;
+	*path = result;
 	return 0;
 }
 

@@ -16,6 +16,9 @@ struct path {
 	char text[PATH_SIZE]; /* begins with '/', and does not end with it but for "/" itself */
 	size_t length;
 	bool directory; /* it was written so that it must be a directory: ends in '/', '.', '..' */
+	unsigned dots;  /* its last component was written as: 1 ".", 2 "..", 0 neither */
+	bool above;     /* a ".." led above "/", where it has no effect */
+	bool answered;  /* the policy was asked for this very text (place.h); not for text that is new */
 };
 
 /*

@@ -6,17 +6,16 @@
 #include "place.h"
 
 #include "../util.h"
+#include "ask.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-/* man 7 path_resolution: links followed in one path. */
-#define LINKS_MAXIMUM 40
 
 #define PROGRAM_LINK "/proc/self/exe"
 
@@ -61,9 +60,12 @@ static int find_program(const struct place_view *view, struct path *path, bool f
 	if (!view->program || !*view->program)
 		return -ENOENT;
 	if (follow) {
-		int error = path_normalise(path, view->directory, view->program);
+		int error;
 
-		return error ? error : -EXDEV;
+		if (view->resolve)
+			return -ELOOP;
+		error = path_normalise(path, view->directory, view->program);
+		return error ? error : PLACE_AGAIN;
 	}
 	if (path->directory)
 		return -ENOTDIR;
@@ -71,22 +73,105 @@ static int find_program(const struct place_view *view, struct path *path, bool f
 	return 0;
 }
 
-static int find_host(const struct policy_rule *rule, struct path *path, bool follow,
-                     struct place *place)
+/* Where links may lead matters, so that none is left to the kernel. */
+static bool follows_by_hand(const struct place_view *view)
+{
+	return view->resolve || ask_is_needed(view->process);
+}
+
+const struct policy_rule *place_rule(const struct place_view *view, const struct path *path)
+{
+	if (strcmp(path->text, PROGRAM_LINK) == 0 || find_device(path->text))
+		return NULL;
+	return policy_match(view->policy, path->text);
+}
+
+/* Within view->root, which RESOLVE_IN_ROOT takes for "/" and RESOLVE_BENEATH never leaves. */
+static int normalise_in_root(const struct place_view *view, struct path *path, const char *base,
+                             const char *text)
+{
+	struct path inner;
+	int error;
+
+	if ((view->resolve & RESOLVE_BENEATH) && *text == '/')
+		return -EXDEV;
+	error = path_normalise(&inner, base, text);
+	if (error)
+		return error;
+	if ((view->resolve & RESOLVE_BENEATH) && inner.above)
+		return -EXDEV;
+	error = path_normalise(path, view->root, inner.length > 1 ? inner.text + 1 : ".");
+	path->directory = inner.directory;
+	path->dots = inner.dots;
+	return error;
+}
+
+int place_resolve(const struct place_view *view, struct path *path, const char *base, const char *text)
+{
+	if (!(view->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)))
+		return path_normalise(path, base, text);
+	/* The host may have put another path in its place. */
+	if (!path_is_within(base, view->root))
+		return -EXDEV;
+	return normalise_in_root(view, path, base + (view->root[1] ? strlen(view->root) : 0), text);
+}
+
+/* path = directory of the link + target + what came behind the link (from `end` on). */
+static int splice_link(const struct place_view *view, struct path *path, size_t end, char *target)
+{
+	size_t length = strlen(target);
+	unsigned dots = path->dots;
+	struct path parent;
+	int error;
+
+	if (length + strlen(path->text + end) + 1 >= PATH_SIZE)
+		return -ENAMETOOLONG;
+	strcpy(target + length, path->text + end);
+	if (path->directory)
+		strcat(target + length, "/");
+	memcpy(parent.text, path->text, end);
+	parent.text[end] = '\0';
+	parent.length = end;
+	path_to_parent(&parent);
+	error = place_resolve(view, path, parent.text, target);
+	if (!error && dots)
+		path->dots = dots;
+	return error;
+}
+
+int place_follow(const struct place_view *view, const struct policy_rule *rule, struct path *path,
+                 bool follow_last)
+{
+	char target[PATH_SIZE];
+	size_t end;
+	int error;
+
+	if (view->resolve & RESOLVE_NO_SYMLINKS)
+		return -ELOOP;
+	error = policy_find_link(rule, path, follow_last, target, &end);
+	/* Something was put in the way meanwhile. */
+	if (error == -EXDEV)
+		return PLACE_AGAIN;
+	if (!error)
+		error = splice_link(view, path, end, target);
+	return error ? error : PLACE_AGAIN;
+}
+
+static int find_host(const struct place_view *view, const struct policy_rule *rule,
+                     struct path *path, bool follow, struct place *place)
 {
 	int flags = O_PATH;
-	int error;
 
 	if (!follow && !path->directory)
 		flags |= O_NOFOLLOW;
 	if (path->directory)
 		flags |= O_DIRECTORY;
 	place->kind = PLACE_HOST;
-	place->descriptor = policy_rule_open(rule, path->text, flags);
+	place->access = rule->access;
+	place->descriptor = policy_rule_open(rule, path->text, flags, follows_by_hand(view));
 	if (place->descriptor != -EXDEV)
 		return place->descriptor < 0 ? place->descriptor : 0;
-	error = policy_follow(rule, path, follow || path->directory);
-	return error ? error : -EXDEV;
+	return place_follow(view, rule, path, follow || path->directory);
 }
 
 static int find_made_up(const struct place_view *view, const struct path *path, struct place *place)
@@ -100,18 +185,25 @@ static int find_made_up(const struct place_view *view, const struct path *path, 
 	return is_ancestor(view, path->text) ? 0 : -ENOENT;
 }
 
-/* One step of place_find(): -EXDEV says that the path was replaced by a link's target. */
-static int find_once(const struct place_view *view, struct path *path, bool follow,
-                     struct place *place)
+/* RESOLVE_NO_XDEV: a rule is a mount. */
+static bool crosses_rules(const struct place_view *view, const struct path *path)
 {
-	const struct policy_rule *rule;
+	return (view->resolve & RESOLVE_NO_XDEV) &&
+	       policy_match(view->policy, path->text) != policy_match(view->policy, view->root);
+}
+
+int place_find_once(const struct place_view *view, struct path *path, bool follow, struct place *place)
+{
+	const struct policy_rule *rule = place_rule(view, path);
 	int error = -ENOENT;
 
+	*place = (struct place){.descriptor = -1};
+	if (crosses_rules(view, path))
+		return -EXDEV;
 	if (strcmp(path->text, PROGRAM_LINK) == 0)
 		return find_program(view, path, follow, place);
-	rule = policy_match(view->policy, path->text);
-	if (rule && !find_device(path->text))
-		error = find_host(rule, path, follow, place);
+	if (rule)
+		error = find_host(view, rule, path, follow, place);
 	return error == -ENOENT ? find_made_up(view, path, place) : error;
 }
 
@@ -119,10 +211,11 @@ int place_find(const struct place_view *view, struct path *path, bool follow, st
 {
 	int error;
 
-	for (int links = 0; links <= LINKS_MAXIMUM; links++) {
-		*place = (struct place){.descriptor = -1};
-		error = find_once(view, path, follow, place);
-		if (error != -EXDEV)
+	for (int links = 0; links <= PLACE_LINKS; links++) {
+		error = ask_path(view->process, view->access, path);
+		if (!error)
+			error = place_find_once(view, path, follow, place);
+		if (error != PLACE_AGAIN)
 			return error;
 	}
 	return -ELOOP;
@@ -168,6 +261,7 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
 		place->kind = PLACE_HOST;
 		place->descriptor = file->descriptor;
 		place->borrowed = true;
+		place->access = file->access;
 		return 0;
 	default:
 		place->kind = PLACE_DEVICE;
@@ -226,13 +320,19 @@ int place_statfs(const struct place *place, struct statfs *status)
 	} else if (fstatfs(place->descriptor, status)) {
 		return -errno;
 	}
-	status->f_flags |= ST_RDONLY;
+	if (!(place->access & KVMSB_PATH_WRITE))
+		status->f_flags |= ST_RDONLY;
 	return 0;
 }
 
 /*
  * Opening.
  */
+
+static bool wants_read(uint32_t flags)
+{
+	return (flags & O_ACCMODE) != O_WRONLY;
+}
 
 static bool wants_write(uint32_t flags)
 {
@@ -247,7 +347,7 @@ static int create_file(enum file_kind kind, const struct path *path, struct file
 
 /* One that holds a descriptor of the host: takes it over, on failure too. */
 static int create_host_file(const struct place_view *view, enum file_kind kind, int descriptor,
-                            const struct path *path, struct file **file)
+                            uint32_t access, const struct path *path, struct file **file)
 {
 	int error = policy_take_descriptor(view->policy) ? create_file(kind, path, file) : -ENFILE;
 
@@ -258,6 +358,7 @@ static int create_host_file(const struct place_view *view, enum file_kind kind, 
 		return error;
 	}
 	(*file)->descriptor = descriptor;
+	(*file)->access = access;
 	(*file)->policy = view->policy;
 	return 0;
 }
@@ -277,8 +378,15 @@ static int open_device(const struct place *place, const struct path *path, uint3
 	return create_file(flags & O_PATH ? FILE_PATH : place->device->kind, path, file);
 }
 
+static int check_access(uint32_t access, uint32_t flags)
+{
+	if (wants_write(flags) && !(access & KVMSB_PATH_WRITE))
+		return -EROFS;
+	return wants_read(flags) && !(access & KVMSB_PATH_READ) ? -EACCES : 0;
+}
+
 /* Why what was found can not be opened, or 0. */
-static int check_host(mode_t mode, uint32_t flags)
+static int check_host(mode_t mode, uint32_t flags, uint32_t access)
 {
 	if ((flags & O_DIRECTORY) && !S_ISDIR(mode))
 		return -ENOTDIR;
@@ -290,25 +398,43 @@ static int check_host(mode_t mode, uint32_t flags)
 		return -EISDIR;
 	if (!S_ISDIR(mode) && !S_ISREG(mode))
 		return -EACCES;
-	return wants_write(flags) ? -EROFS : 0;
+	return check_access(access, flags);
 }
 
-/* Opens for reading what place_find() just found; it may have been replaced since. */
-static int open_for_reading(const struct place_view *view, const struct path *path, struct file **file)
+/* What the host opens: O_TRUNC comes later, on what was opened, and needs to write. */
+static int host_flags(uint32_t flags)
 {
-	const struct policy_rule *rule = policy_match(view->policy, path->text);
-	struct stat status;
-	int descriptor;
+	return (flags & O_TRUNC) && (flags & O_ACCMODE) == O_RDONLY ? O_RDWR
+	                                                            : (int)(flags & O_ACCMODE);
+}
 
-	descriptor = policy_rule_open(rule, path->text, O_RDONLY);
-	if (descriptor < 0)
-		return descriptor == -EXDEV ? -EACCES : descriptor;
-	if (fstat(descriptor, &status) || check_host(status.st_mode, O_RDONLY)) {
-		close(descriptor);
+/* What place_find() found may have been replaced before it was opened. */
+static int check_opened(int descriptor, uint32_t flags, uint32_t access, enum file_kind *kind)
+{
+	struct stat status;
+
+	if (fstat(descriptor, &status) || check_host(status.st_mode, flags, access))
 		return -EACCES;
+	*kind = S_ISDIR(status.st_mode) ? FILE_DIRECTORY : FILE_REGULAR;
+	return (flags & O_TRUNC) && ftruncate(descriptor, 0) ? -errno : 0;
+}
+
+static int open_again(const struct place_view *view, const struct path *path, uint32_t flags,
+                      struct file **file)
+{
+	const struct policy_rule *rule = place_rule(view, path);
+	enum file_kind kind;
+	int descriptor, error;
+
+	descriptor = policy_rule_open(rule, path->text, host_flags(flags), follows_by_hand(view));
+	if (descriptor < 0)
+		return descriptor == -EXDEV ? PLACE_AGAIN : descriptor;
+	error = check_opened(descriptor, flags, rule->access, &kind);
+	if (error) {
+		close(descriptor);
+		return error;
 	}
-	return create_host_file(view, S_ISDIR(status.st_mode) ? FILE_DIRECTORY : FILE_REGULAR,
-	                        descriptor, path, file);
+	return create_host_file(view, kind, descriptor, rule->access, path, file);
 }
 
 static int open_host(const struct place_view *view, struct place *place, const struct path *path,
@@ -318,12 +444,12 @@ static int open_host(const struct place_view *view, struct place *place, const s
 	int error = place_stat(place, &status);
 
 	if (!error)
-		error = check_host(status.st_mode, flags);
+		error = check_host(status.st_mode, flags, place->access);
 	if (error)
 		return error;
 	if (!(flags & O_PATH))
-		return open_for_reading(view, path, file);
-	error = create_host_file(view, FILE_PATH, place->descriptor, path, file);
+		return open_again(view, path, flags, file);
+	error = create_host_file(view, FILE_PATH, place->descriptor, place->access, path, file);
 	place->descriptor = -1;
 	return error;
 }
@@ -345,15 +471,63 @@ static int open_found(const struct place_view *view, struct place *place, const 
 	}
 }
 
-int place_open(const struct place_view *view, struct path *path, uint32_t flags, struct file **file)
+/*
+ * A link at the name that leads to nothing is followed, as Linux does; else
+ * somebody was faster, and it can be opened.
+ */
+static int after_exists(const struct place_view *view, const struct place_entry *entry,
+                        struct path *path, uint32_t flags)
 {
-	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-	struct place place;
 	int error;
 
-	error = place_find(view, path, follow, &place);
+	if (flags & (O_EXCL | O_NOFOLLOW))
+		return -EEXIST;
+	error = place_follow(view, entry->rule, path, true);
+	return error == -EACCES ? PLACE_AGAIN : error;
+}
+
+static int create_in_host(const struct place_view *view, const struct place_entry *entry,
+                          struct path *path, uint32_t flags, uint32_t mode, struct file **file)
+{
+	int descriptor, error = check_access(entry->rule->access, flags);
+
+	if (error)
+		return error;
+	descriptor = policy_create_file(entry->directory, entry->name, (int)(flags & O_ACCMODE),
+	                                mode & 0777);
+	if (descriptor == -EEXIST)
+		return after_exists(view, entry, path, flags);
+	if (descriptor < 0)
+		return descriptor;
+	return create_host_file(view, FILE_REGULAR, descriptor, entry->rule->access, path, file);
+}
+
+static int create_missing(const struct place_view *view, struct path *path, uint32_t flags,
+                          uint32_t mode, struct file **file)
+{
+	struct place_entry entry;
+	int error;
+
+	if (path->directory || (flags & O_DIRECTORY))
+		return -EISDIR;
+	error = place_entry_find_once(view, path, PLACE_CREATE, &entry);
+	if (error)
+		return error;
+	error = create_in_host(view, &entry, path, flags, mode, file);
+	place_entry_close(&entry);
+	return error;
+}
+
+static int open_once(const struct place_view *view, struct path *path, uint32_t flags,
+                     uint32_t mode, struct file **file)
+{
+	const uint32_t exclusive = O_CREAT | O_EXCL;
+	struct place place;
+	int error = place_find(view, path,
+	                       !(flags & O_NOFOLLOW) && (flags & exclusive) != exclusive, &place);
+
 	if (error == -ENOENT && (flags & O_CREAT) && !(flags & O_PATH))
-		return place_refuse(view, path, PLACE_CREATE);
+		return create_missing(view, path, flags, mode, file);
 	if (error)
 		return error;
 	error = open_found(view, &place, path, flags, file);
@@ -361,35 +535,15 @@ int place_open(const struct place_view *view, struct path *path, uint32_t flags,
 	return error;
 }
 
-/*
- * Refusing changes.
- */
-
-static int refuse_create(const struct place_view *view, struct path *path)
+int place_open(const struct place_view *view, struct path *path, uint32_t flags, uint32_t mode,
+               struct file **file)
 {
-	struct place place;
 	int error;
 
-	path_to_parent(path);
-	error = place_find(view, path, true, &place);
-	if (error)
-		return error;
-	place_close(&place);
-	return place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS;
-}
-
-int place_refuse(const struct place_view *view, struct path *path, enum place_change change)
-{
-	struct place place;
-	int error;
-
-	/* mkdir("new/") is a usual way to write it. */
-	path->directory = false;
-	error = place_find(view, path, false, &place);
-	if (error)
-		return error == -ENOENT && change == PLACE_CREATE ? refuse_create(view, path) : error;
-	place_close(&place);
-	if (change == PLACE_CREATE)
-		return -EEXIST;
-	return place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS;
+	for (int links = 0; links <= PLACE_LINKS; links++) {
+		error = open_once(view, path, flags, mode, file);
+		if (error != PLACE_AGAIN)
+			return error;
+	}
+	return -ELOOP;
 }

@@ -32,16 +32,12 @@ struct policy {
  * One openat2(2). -EAGAIN says that something was renamed meanwhile and that
  * the kernel could not tell whether ".." of a link stayed beneath.
  */
-static int open_beneath(int directory, const char *path, int flags)
+static int open_how(int directory, const char *path, struct open_how how)
 {
-	struct open_how how = {
-		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
 	long result;
 
-	if (!(flags & O_PATH))
-		how.flags |= OPEN_SAFELY;
+	how.flags |= how.flags & O_PATH ? O_CLOEXEC : OPEN_SAFELY;
+	how.resolve |= RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
 	for (int attempt = 0; attempt < 32; attempt++) {
 		result = syscall(SYS_openat2, directory, path, &how, sizeof(how));
 		if (result >= 0)
@@ -51,6 +47,18 @@ static int open_beneath(int directory, const char *path, int flags)
 			return errno == EMFILE ? -ENFILE : -errno;
 	}
 	return -EACCES;
+}
+
+/* Without links, one on the way is -ELOOP to the kernel, as too many of them are. */
+static int open_beneath(int directory, const char *path, int flags, bool by_hand)
+{
+	int result = open_how(directory, path,
+	                      (struct open_how){
+				      .flags = (unsigned)flags,
+				      .resolve = by_hand ? RESOLVE_NO_SYMLINKS : 0,
+			      });
+
+	return by_hand && result == -ELOOP ? -EXDEV : result;
 }
 
 /* Whether it lies in a procfs, where /proc/self is the host's process, memory and all; or may. */
@@ -79,13 +87,25 @@ static int refuse_as_host(struct kvmsb_error *error, int code, const struct kvms
 	return error_set(error, code, "path rule \"%s\": %m", rule->path);
 }
 
+static const char *host_path(const struct kvmsb_path_rule *rule)
+{
+	return rule->target ? rule->target : rule->path;
+}
+
+static int access_mode(const struct policy_rule *rule)
+{
+	if (!(rule->access & KVMSB_PATH_WRITE))
+		return O_RDONLY;
+	return rule->access & KVMSB_PATH_READ ? O_RDWR : O_WRONLY;
+}
+
 /* A look at what it is comes first: opening a device can have effects. */
 static int check_kind(const struct kvmsb_path_rule *source, struct policy_rule *rule,
                       struct kvmsb_error *error)
 {
 	struct stat status;
 
-	if (stat(rule->path, &status))
+	if (stat(host_path(source), &status))
 		return refuse_as_host(error, -errno, source);
 	rule->directory = S_ISDIR(status.st_mode);
 	if (!rule->directory && !S_ISREG(status.st_mode))
@@ -111,7 +131,7 @@ static int check_opened(const struct kvmsb_path_rule *source, const struct polic
 		return refuse(error, -EINVAL, source,
 		              "lies in procfs, which shows the host's own process: allow single "
 		              "files of it");
-	probe = open_beneath(rule->descriptor, ".", O_PATH);
+	probe = open_beneath(rule->descriptor, ".", O_PATH, false);
 	if (probe == -ENOSYS || probe == -EPERM)
 		return refuse(error, -EOPNOTSUPP, source,
 		              "rules for directories need openat2(2): Linux 5.6, and a seccomp "
@@ -130,30 +150,80 @@ static int open_rule(const struct kvmsb_path_rule *source, struct policy_rule *r
 
 	if (result)
 		return result;
-	flags = rule->directory ? O_PATH | O_DIRECTORY | O_CLOEXEC : O_RDONLY | OPEN_SAFELY;
-	rule->descriptor = open(rule->path, flags);
+	flags = rule->directory ? O_PATH | O_DIRECTORY | O_CLOEXEC : access_mode(rule) | OPEN_SAFELY;
+	rule->descriptor = open(host_path(source), flags);
 	if (rule->descriptor < 0)
 		return refuse_as_host(error, -errno, source);
 	return check_opened(source, rule, error);
+}
+
+static int check_rule(const struct kvmsb_path_rule *source, struct kvmsb_error *error)
+{
+	if (!source->path || source->path[0] != '/')
+		return refuse(error, -EINVAL, source, "is not an absolute path");
+	if (source->target && source->target[0] != '/')
+		return refuse(error, -EINVAL, source, "its target is not an absolute path");
+	if (source->kind < KVMSB_PATH_AUTOMATIC || source->kind > KVMSB_PATH_DIRECTORY)
+		return refuse(error, -EINVAL, source, "unknown kind of rule");
+	if (source->access & ~(KVMSB_PATH_READ | KVMSB_PATH_WRITE))
+		return refuse(error, -EINVAL, source, "unknown kind of access");
+	if (source->reserved)
+		return refuse(error, -EINVAL, source, "reserved members are not zero");
+	return 0;
 }
 
 static int add_rule(const struct kvmsb_path_rule *source, struct policy_rule *rule,
                     struct kvmsb_error *error)
 {
 	struct path path;
+	int result = check_rule(source, error);
 
-	if (!source->path || source->path[0] != '/')
-		return refuse(error, -EINVAL, source, "is not an absolute path");
-	if (source->kind < KVMSB_PATH_AUTOMATIC || source->kind > KVMSB_PATH_DIRECTORY)
-		return refuse(error, -EINVAL, source, "unknown kind of rule");
-	if (source->reserved[0] || source->reserved[1])
-		return refuse(error, -EINVAL, source, "reserved members are not zero");
+	if (result)
+		return result;
 	if (path_normalise(&path, "/", source->path))
 		return refuse(error, -ENAMETOOLONG, source, "the path is too long");
+	rule->access = source->access ? source->access : KVMSB_PATH_READ;
 	rule->path = strdup(path.text);
 	if (!rule->path)
 		return refuse(error, -ENOMEM, source, "no memory");
 	return open_rule(source, rule, error);
+}
+
+/* As strcmp(3), but "/" comes before all else, so that what lies beneath a path follows it at once. */
+static int compare_paths(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	if (*a == *b)
+		return 0;
+	if (*a == '/' || *b == '/')
+		return !*a || (*a == '/' && *b) ? -1 : 1;
+	return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+	const struct policy_rule *first = a, *second = b;
+	int result = compare_paths(first->path, second->path);
+
+	return result ? result : first->order < second->order ? -1 : 1;
+}
+
+static void find_nested(struct policy *policy)
+{
+	struct policy_rule *rules = policy->rules;
+	size_t next;
+
+	qsort(rules, policy->count, sizeof(*rules), compare_rules);
+	for (size_t i = 0; i < policy->count; i++) {
+		for (next = i + 1; next < policy->count; next++)
+			if (strcmp(rules[next].path, rules[i].path) != 0)
+				break;
+		rules[i].nested = next < policy->count &&
+		                  path_is_within(rules[next].path, rules[i].path);
+	}
 }
 
 int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, size_t count,
@@ -169,6 +239,7 @@ int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, s
 		return error_set(error, -ENOMEM, "no memory for %zu path rules", count);
 	for (size_t i = 0; i < count; i++) {
 		created->rules[i].descriptor = -1;
+		created->rules[i].order = (uint32_t)i;
 		created->count = i + 1;
 		result = add_rule(&rules[i], &created->rules[i], error);
 		if (result) {
@@ -176,6 +247,7 @@ int policy_create(struct policy **policy, const struct kvmsb_path_rule *rules, s
 			return result;
 		}
 	}
+	find_nested(created);
 	*policy = created;
 	return 0;
 }
@@ -256,14 +328,20 @@ static int open_file_rule(const struct policy_rule *rule, const char *rest, int 
 	return descriptor;
 }
 
-int policy_rule_open(const struct policy_rule *rule, const char *path, int flags)
+bool policy_is_own_path(const struct policy_rule *rule, const char *path)
+{
+	return strcmp(rule->path, path) == 0;
+}
+
+int policy_rule_open(const struct policy_rule *rule, const char *path, int flags, bool by_hand)
 {
 	const char *rest = beneath(rule, path);
 	int descriptor;
 
 	if (!rule->directory)
 		return open_file_rule(rule, rest, flags);
-	descriptor = open_beneath(rule->descriptor, *rest ? rest : ".", flags);
+	descriptor = open_beneath(rule->descriptor, *rest ? rest : ".", flags,
+	                          by_hand || rule->nested);
 	if (descriptor < 0 || !is_in_procfs(descriptor))
 		return descriptor;
 	close(descriptor);
@@ -273,7 +351,7 @@ int policy_rule_open(const struct policy_rule *rule, const char *path, int flags
 /* The target of the link at `path` beneath the rule; 0: it is no link. */
 static int read_link(const struct policy_rule *rule, const char *path, char *target)
 {
-	int descriptor = policy_rule_open(rule, path, O_PATH | O_NOFOLLOW);
+	int descriptor = policy_rule_open(rule, path, O_PATH | O_NOFOLLOW, false);
 	ssize_t length;
 
 	if (descriptor < 0)
@@ -288,43 +366,37 @@ static int read_link(const struct policy_rule *rule, const char *path, char *tar
 	return (int)length;
 }
 
-/* path = directory of the link + target + what came behind the link (from `end` on). */
-static int splice_link(struct path *path, size_t end, char *target, size_t length)
+int policy_find_link(const struct policy_rule *rule, const struct path *path, bool follow_last,
+                     char *target, size_t *end)
 {
-	struct path parent;
-	int error;
-
-	if (length + strlen(path->text + end) >= PATH_SIZE)
-		return -ENAMETOOLONG;
-	strcpy(target + length, path->text + end);
-	path->text[end] = '\0';
-	error = path_normalise(&parent, "/", path->text);
-	if (error)
-		return error;
-	path_to_parent(&parent);
-	return path_normalise(path, parent.text, target);
-}
-
-int policy_follow(const struct policy_rule *rule, struct path *path, bool follow_last)
-{
-	const char *rest = beneath(rule, path->text);
-	size_t end = (size_t)(rest - path->text);
-	char target[PATH_SIZE];
+	size_t at = (size_t)(beneath(rule, path->text) - path->text);
 	struct path prefix;
 	int length;
 
-	while (path->text[end]) {
-		end += strcspn(path->text + end, "/");
-		if (!path->text[end] && !follow_last)
+	while (path->text[at]) {
+		at += strcspn(path->text + at, "/");
+		if (!path->text[at] && !follow_last)
 			break;
-		memcpy(prefix.text, path->text, end);
-		prefix.text[end] = '\0';
+		memcpy(prefix.text, path->text, at);
+		prefix.text[at] = '\0';
 		length = read_link(rule, prefix.text, target);
 		if (length < 0)
 			return length;
-		if (length > 0)
-			return splice_link(path, end, target, (size_t)length);
-		end += path->text[end] == '/';
+		if (length > 0) {
+			*end = at;
+			return 0;
+		}
+		at += path->text[at] == '/';
 	}
 	return -EACCES;
+}
+
+int policy_create_file(int directory, const char *name, int flags, mode_t mode)
+{
+	return open_how(directory, name,
+	                (struct open_how){
+				.flags = (unsigned)(flags | O_CREAT | O_EXCL | O_NOFOLLOW),
+				.mode = mode,
+				.resolve = RESOLVE_NO_SYMLINKS,
+			});
 }

@@ -8,10 +8,14 @@
  * good, also when another takes its name later. Beneath a directory, paths are
  * opened with openat2(2) RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS; a symbolic
  * link that leads out of the directory is followed by hand, through the rules
- * again, so that it reaches only what another rule allows.
+ * again, so that it reaches only what another rule allows. Beneath a directory
+ * that has another rule within, every link is followed by hand: else one within
+ * would lead to the inner rule's files with the outer rule's rights.
  *
- * All access is for reading. What is neither a regular file nor a directory is
- * never opened. A procfs does not exist beneath a directory (a rule for "/"
+ * What changes something is a call of the host on a directory opened like this
+ * and a name in it, and never follows a link at that name.
+ *
+ * What is neither a regular file nor a directory is never opened. A procfs does not exist beneath a directory (a rule for "/"
  * would give away the host's memory, /proc/self/mem); a rule for a single file
  * of it is the host's to choose. Immutable after creation; any thread.
  */
@@ -25,13 +29,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 struct policy;
 
 struct policy_rule {
-	char *path; /* absolute, normalised */
+	char *path; /* the guest's; absolute, normalised */
 	bool directory;
-	int descriptor; /* a file: O_RDONLY; a directory: O_PATH */
+	bool nested;     /* another rule lies beneath it */
+	uint32_t order;  /* in the host's list; of two with one path the first counts */
+	uint32_t access; /* KVMSB_PATH_READ, KVMSB_PATH_WRITE; not 0 */
+	int descriptor;  /* a file: open for `access`; a directory: O_PATH */
 };
 
 /*
@@ -59,18 +68,32 @@ const struct policy_rule *policy_match(const struct policy *policy, const char *
 /* Whether a rule's path lies beneath this one, so that it must exist for the guest. */
 bool policy_has_beneath(const struct policy *policy, const char *path);
 
-/*
- * Opens a path that the rule matches. flags: of open(2) for reading, or O_PATH.
- * Returns a descriptor of the host, -EXDEV when a symbolic link leads out
- * (policy_follow() it), or -errno for the guest.
- */
-int policy_rule_open(const struct policy_rule *rule, const char *path, int flags);
+/* Whether the path is the rule's own, not one beneath it. */
+bool policy_is_own_path(const struct policy_rule *rule, const char *path);
 
 /*
- * Replaces the first symbolic link in a path that the rule matches by its
- * target, as text. follow_last: the last component counts too.
- * Returns 0, -ENOENT, -EACCES (there is none), -ENAMETOOLONG, or -errno.
+ * Opens a path that the rule matches. flags: of open(2), not O_CREAT or O_TRUNC; a
+ * file's rule gives what it was opened for, whatever the flags say. by_hand: every
+ * symbolic link counts as one that leads out (rule->nested does the same).
+ * Returns a descriptor of the host, -EXDEV when a symbolic link leads out
+ * (policy_find_link()), or -errno for the guest.
  */
-int policy_follow(const struct policy_rule *rule, struct path *path, bool follow_last);
+int policy_rule_open(const struct policy_rule *rule, const char *path, int flags, bool by_hand);
+
+/*
+ * Makes a regular file `name` in the directory (a descriptor of the host) and
+ * opens it. flags: access mode. Returns a descriptor, -EEXIST for whatever has the
+ * name, or -errno for the guest.
+ */
+int policy_create_file(int directory, const char *name, int flags, mode_t mode);
+
+/*
+ * The first symbolic link in a path that the rule matches. follow_last: the last
+ * component counts, too. Returns 0 with its text in target (PATH_SIZE bytes) and
+ * in *end how much of the path leads to it, -EACCES (there is none), -ENAMETOOLONG,
+ * or -errno.
+ */
+int policy_find_link(const struct policy_rule *rule, const struct path *path, bool follow_last,
+                     char *target, size_t *end);
 
 #endif

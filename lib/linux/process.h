@@ -32,6 +32,8 @@ struct timekeeper;
 struct process_config {
 	struct kvmsb_stream streams[3];
 	struct policy *policy; /* linux/policy.h */
+	struct kvmsb_policy ask; /* linux/ask.h */
+	uint64_t file_size_limit; /* of files of the host that guests write; 0: none */
 	kvmsb_trace_function trace;
 	void *trace_user;
 	char *directory;       /* initial current directory, absolute */

@@ -6,6 +6,7 @@
 
 #include "../util.h"
 #include "deadline.h"
+#include "quiet.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -94,43 +95,14 @@ static int64_t call_read(struct process *process, const struct kvmsb_stream *str
  * The host's descriptors.
  */
 
-/* Takes a signal that this thread has blocked, if one is pending. */
-static void take_back(int number)
-{
-	static const struct timespec at_once;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, number);
-	while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR)
-		;
-}
-
-/*
- * A write raises SIGPIPE for a pipe without a reader (man 7 pipe; after a part,
- * too) and SIGXFSZ at RLIMIT_FSIZE, in this thread: they are blocked meanwhile,
- * and taken back unless pending before. Blocked, SIGTTOU is never sent.
- */
 static ssize_t write_quietly(int descriptor, const struct iovec *piece, unsigned count)
 {
-	sigset_t raised, pending, before;
+	struct quiet quiet;
 	ssize_t result;
-	int error;
 
-	sigemptyset(&raised);
-	sigaddset(&raised, SIGPIPE);
-	sigaddset(&raised, SIGXFSZ);
-	sigaddset(&raised, SIGTTOU);
-	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &raised, &before);
+	quiet_begin(&quiet);
 	result = writev(descriptor, piece, (int)count);
-	error = errno;
-	if (!sigismember(&pending, SIGPIPE))
-		take_back(SIGPIPE);
-	if (!sigismember(&pending, SIGXFSZ))
-		take_back(SIGXFSZ);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errno = error;
+	quiet_end(&quiet);
 	return result;
 }
 

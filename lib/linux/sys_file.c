@@ -53,41 +53,82 @@ static int64_t open_own(struct process *process, int fd, uint32_t flags)
 	return files_install(process, file_reference(files_get(process, fd)), flags & FLAGS_KEPT);
 }
 
-static int64_t open_at(struct process *process, int dirfd, uint64_t address, uint32_t flags)
+/* What the host is asked for. */
+static uint32_t access_of(uint32_t flags)
 {
-	struct place_view view = lookup_view(process);
-	struct file *file;
-	struct path path;
-	int error = lookup_path(process, dirfd, address, &path);
+	static const uint32_t modes[] = {[O_RDONLY] = KVMSB_ACCESS_READ,
+	                                 [O_WRONLY] = KVMSB_ACCESS_WRITE,
+	                                 [O_RDWR] = KVMSB_ACCESS_READ | KVMSB_ACCESS_WRITE,
+	                                 [O_ACCMODE] = 0};
 
-	if (error)
-		return error;
-	if ((flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
 	if (flags & O_PATH)
-		flags &= FLAGS_OF_PATH;
-	if (lookup_own_descriptor(&path) >= 0)
-		return open_own(process, lookup_own_descriptor(&path), flags);
-	error = place_open(&view, &path, flags, &file);
+		return KVMSB_ACCESS_LOOK;
+	return modes[flags & O_ACCMODE] | (flags & O_TRUNC ? KVMSB_ACCESS_WRITE : 0) |
+	       (flags & O_CREAT ? KVMSB_ACCESS_CREATE : 0);
+}
+
+static int64_t open_path(struct process *process, const struct place_view *view, struct path *path,
+                         uint32_t flags, uint32_t mode)
+{
+	int own = lookup_own_descriptor(path);
+	struct file *file;
+	int error;
+
+	if (own >= 0)
+		return view->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+		               ? -ELOOP
+		               : open_own(process, own, flags);
+	error = place_open(view, path, flags, mode & ~process->attributes.umask, &file);
 	if (error)
 		return error;
 	flags &= FLAGS_KEPT & ~(uint32_t)(flags & O_PATH ? 0 : O_DIRECTORY | O_NOFOLLOW);
 	return files_install(process, file, flags);
 }
 
+static int64_t open_at(struct process *process, int dirfd, uint64_t address,
+                       const struct open_how *how)
+{
+	uint32_t flags = (uint32_t)how->flags;
+	struct place_view view = lookup_view(process, access_of(flags));
+	struct path path;
+	int error = 0;
+
+	view.resolve = how->resolve;
+	if (view.resolve)
+		error = lookup_base(process, dirfd, &view.root);
+	if (!error)
+		error = lookup_path(&view, dirfd, address, &path);
+	if (error)
+		return error;
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if (flags & O_PATH)
+		flags &= FLAGS_OF_PATH;
+	return open_path(process, &view, &path, flags, (uint32_t)how->mode);
+}
+
+static int64_t open_plainly(struct process *process, int dirfd, uint64_t address, uint64_t flags,
+                            uint64_t mode)
+{
+	struct open_how how = {.flags = (uint32_t)flags, .mode = (uint32_t)mode};
+
+	return open_at(process, dirfd, address, &how);
+}
+
 int64_t sys_open(struct process *process, const uint64_t arguments[6])
 {
-	return open_at(process, AT_FDCWD, arguments[0], (uint32_t)arguments[1]);
+	return open_plainly(process, AT_FDCWD, arguments[0], arguments[1], arguments[2]);
 }
 
 int64_t sys_creat(struct process *process, const uint64_t arguments[6])
 {
-	return open_at(process, AT_FDCWD, arguments[0], O_CREAT | O_WRONLY | O_TRUNC);
+	return open_plainly(process, AT_FDCWD, arguments[0], O_CREAT | O_WRONLY | O_TRUNC,
+	                    arguments[1]);
 }
 
 int64_t sys_openat(struct process *process, const uint64_t arguments[6])
 {
-	return open_at(process, (int)arguments[0], arguments[1], (uint32_t)arguments[2]);
+	return open_plainly(process, (int)arguments[0], arguments[1], arguments[2], arguments[3]);
 }
 
 /* The tail of a struct that is larger than the one we know must be zero. */
@@ -104,6 +145,20 @@ static int check_tail(struct process *process, uint64_t address, uint64_t length
 	return error;
 }
 
+#define RESOLVE_KNOWN                                                                              \
+	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |         \
+	 RESOLVE_IN_ROOT | RESOLVE_CACHED)
+
+static bool is_valid_how(const struct open_how *how)
+{
+	if (how->flags > UINT32_MAX || how->mode > 07777 || (how->resolve & ~(uint64_t)RESOLVE_KNOWN))
+		return false;
+	if (how->mode && !(how->flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))))
+		return false;
+	return (how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) !=
+	       (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+}
+
 int64_t sys_openat2(struct process *process, const uint64_t arguments[6])
 {
 	struct open_how how;
@@ -116,12 +171,12 @@ int64_t sys_openat2(struct process *process, const uint64_t arguments[6])
 		error = guest_read(process, arguments[2], &how, sizeof(how));
 	if (error)
 		return error;
-	if (how.flags > UINT32_MAX || how.mode > 07777)
+	if (!is_valid_how(&how))
 		return -EINVAL;
-	/* A promise about the path that is not kept would be worse than none. */
-	if (how.resolve)
-		return -ENOSYS;
-	return open_at(process, (int)arguments[0], arguments[1], (uint32_t)how.flags);
+	/* What may be answered always: nothing is known to be cached. */
+	if (how.resolve & RESOLVE_CACHED)
+		return -EAGAIN;
+	return open_at(process, (int)arguments[0], arguments[1], &how);
 }
 
 /*
@@ -476,7 +531,7 @@ int64_t sys_ioctl(struct process *process, const uint64_t arguments[6])
 }
 
 /*
- * Advice, locks and writing back.
+ * Advice and locks.
  */
 
 int64_t sys_fadvise64(struct process *process, const uint64_t arguments[6])
@@ -511,15 +566,6 @@ int64_t sys_flock(struct process *process, const uint64_t arguments[6])
 	return open && open->file->kind != FILE_PATH ? 0 : -EBADF;
 }
 
-int64_t sys_fsync(struct process *process, const uint64_t arguments[6])
-{
-	const struct open_file *open = files_look(process, (int)arguments[0]);
-
-	if (!open || open->file->kind == FILE_PATH)
-		return -EBADF;
-	return open->file->kind == FILE_REGULAR || open->file->kind == FILE_DIRECTORY ? 0 : -EINVAL;
-}
-
 int64_t sys_sync(struct process *process, const uint64_t arguments[6])
 {
 	(void)process;
@@ -532,12 +578,4 @@ int64_t sys_syncfs(struct process *process, const uint64_t arguments[6])
 	const struct open_file *open = files_look(process, (int)arguments[0]);
 
 	return open && open->file->kind != FILE_PATH ? 0 : -EBADF;
-}
-
-/* man 2 ftruncate: no descriptor is open for writing to a file. */
-int64_t sys_ftruncate(struct process *process, const uint64_t arguments[6])
-{
-	if (!files_look(process, (int)arguments[0]))
-		return -EBADF;
-	return -EINVAL;
 }

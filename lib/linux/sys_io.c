@@ -35,7 +35,7 @@ static int64_t move(struct process *process, const uint64_t arguments[6], uint32
 	if (access == O_RDONLY)
 		result = input(process, fd, &transfer, offset);
 	else
-		result = output(process, fd, &transfer);
+		result = output(process, fd, &transfer, offset);
 	transfer_end(&transfer);
 	return result;
 }
@@ -133,7 +133,7 @@ static int64_t send_chunk(struct send *send)
 	if (length <= 0)
 		return length ? length : 1;
 	transfer_host(&transfer, send->process, send->copy, (uint64_t)length);
-	result = output(send->process, send->to, &transfer);
+	result = output(send->process, send->to, &transfer, OFFSET_CURRENT);
 	if (result < 0)
 		return result;
 	send->offset += (uint64_t)result;

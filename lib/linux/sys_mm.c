@@ -68,7 +68,7 @@ static int check_map_file(const struct map_request *request)
 
 	if ((request->flags & MAP_GROWSDOWN) != 0)
 		return -EINVAL;
-	/* No file is open for writing. */
+	/* What is written to memory never goes back to a file. */
 	return shared && (request->prot & PROT_WRITE) != 0 ? -EACCES : 0;
 }
 

@@ -42,8 +42,9 @@ static int64_t give_stat(struct process *process, struct place *place, uint64_t 
 static int64_t stat_at(struct process *process, int dirfd, uint64_t path, uint64_t address,
                        unsigned flags)
 {
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct place place;
-	int error = lookup_place(process, dirfd, path, flags, &place);
+	int error = lookup_place(&view, dirfd, path, flags, &place);
 
 	return error ? error : give_stat(process, &place, address);
 }
@@ -116,6 +117,7 @@ static int place_statx(const struct place *place, uint32_t flags, uint32_t mask,
 
 int64_t sys_statx(struct process *process, const uint64_t arguments[6])
 {
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	uint32_t flags = (uint32_t)arguments[2], mask = (uint32_t)arguments[3];
 	struct statx status;
 	struct place place;
@@ -125,7 +127,7 @@ int64_t sys_statx(struct process *process, const uint64_t arguments[6])
 	                         AT_STATX_SYNC_TYPE)) ||
 	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED))
 		return -EINVAL;
-	error = lookup_place(process, (int)arguments[0], arguments[1], flags, &place);
+	error = lookup_place(&view, (int)arguments[0], arguments[1], flags, &place);
 	if (error)
 		return error;
 	error = place_statx(&place, flags, mask, &status);
@@ -148,8 +150,9 @@ static int64_t give_statfs(struct process *process, struct place *place, uint64_
 
 int64_t sys_statfs(struct process *process, const uint64_t arguments[6])
 {
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct place place;
-	int error = lookup_place(process, AT_FDCWD, arguments[0], 0, &place);
+	int error = lookup_place(&view, AT_FDCWD, arguments[0], 0, &place);
 
 	return error ? error : give_statfs(process, &place, arguments[1]);
 }
@@ -174,11 +177,21 @@ static int host_access(int descriptor, uint32_t mode)
 	return result && errno != ENOSYS ? -errno : 0;
 }
 
+static int rule_access(const struct place *place, uint32_t mode)
+{
+	if ((mode & W_OK) && !(place->access & KVMSB_PATH_WRITE))
+		return -EROFS;
+	return (mode & R_OK) && !(place->access & KVMSB_PATH_READ) ? -EACCES : 0;
+}
+
 static int place_access(const struct place *place, uint32_t mode)
 {
+	int error;
+
 	switch (place->kind) {
 	case PLACE_HOST:
-		return mode & W_OK ? -EROFS : host_access(place->descriptor, mode);
+		error = rule_access(place, mode);
+		return error ? error : host_access(place->descriptor, mode);
 	case PLACE_ANCESTOR:
 		return mode & (R_OK | W_OK) ? -EACCES : 0;
 	default:
@@ -189,12 +202,13 @@ static int place_access(const struct place *place, uint32_t mode)
 static int64_t access_at(struct process *process, int dirfd, uint64_t path, uint32_t mode,
                          uint32_t flags)
 {
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct place place;
 	int error;
 
 	if (mode & ~(uint32_t)(R_OK | W_OK | X_OK))
 		return -EINVAL;
-	error = lookup_place(process, dirfd, path, flags, &place);
+	error = lookup_place(&view, dirfd, path, flags, &place);
 	if (error)
 		return error;
 	error = place_access(&place, mode);
@@ -237,7 +251,7 @@ static int64_t give_text(struct process *process, const char *text, size_t lengt
 
 static int64_t read_program_link(struct process *process, uint64_t address, uint64_t size)
 {
-	struct place_view view = lookup_view(process);
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct path path;
 	int error = path_normalise(&path, view.directory, view.program);
 
@@ -286,7 +300,7 @@ static int64_t read_link_of(struct process *process, const struct place *place, 
 static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_address,
                            uint64_t address, uint64_t size)
 {
-	struct place_view view = lookup_view(process);
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct place place;
 	struct path path;
 	int64_t result;
@@ -294,7 +308,7 @@ static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_add
 	if ((int32_t)size <= 0)
 		return -EINVAL;
 	size = (uint32_t)size;
-	result = lookup_path(process, dirfd, path_address, &path);
+	result = lookup_path(&view, dirfd, path_address, &path);
 	if (result)
 		return result;
 	if (lookup_own_descriptor(&path) >= 0)
@@ -416,10 +430,10 @@ static int64_t enter(struct process *process, struct place *place, const char *d
 
 int64_t sys_chdir(struct process *process, const uint64_t arguments[6])
 {
-	struct place_view view = lookup_view(process);
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
 	struct place place;
 	struct path path;
-	int error = lookup_path(process, AT_FDCWD, arguments[0], &path);
+	int error = lookup_path(&view, AT_FDCWD, arguments[0], &path);
 
 	if (!error)
 		error = place_find(&view, &path, true, &place);

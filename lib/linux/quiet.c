@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls of the host without signals for it.
+ */
+#include "quiet.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/* Takes a signal that this thread has blocked, if one is pending. */
+static void take_back(int number)
+{
+	static const struct timespec at_once;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR)
+		;
+}
+
+void quiet_begin(struct quiet *quiet)
+{
+	sigset_t raised;
+
+	sigemptyset(&raised);
+	sigaddset(&raised, SIGPIPE);
+	sigaddset(&raised, SIGXFSZ);
+	sigaddset(&raised, SIGTTOU);
+	sigpending(&quiet->pending);
+	pthread_sigmask(SIG_BLOCK, &raised, &quiet->before);
+}
+
+void quiet_end(const struct quiet *quiet)
+{
+	int error = errno;
+
+	if (!sigismember(&quiet->pending, SIGPIPE))
+		take_back(SIGPIPE);
+	if (!sigismember(&quiet->pending, SIGXFSZ))
+		take_back(SIGXFSZ);
+	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+	errno = error;
+}
