@@ -190,9 +190,10 @@ static int copy_image(struct program *program, struct kvmsb_error *error)
 static int copy_policy(struct kvmsb_policy *own, const struct kvmsb_policy *theirs,
                        struct kvmsb_error *error)
 {
-	int result = theirs == NULL ? 0
-	                            : sized_copy_in(own, sizeof(*own),
-	                                            SIZE_THROUGH(struct kvmsb_policy, path), theirs);
+	int result = theirs == NULL
+	                     ? 0
+	                     : sized_copy_in(own, sizeof(*own),
+	                                     SIZE_THROUGH(struct kvmsb_policy, environment), theirs);
 
 	if (result == 0)
 		return 0;

@@ -93,11 +93,53 @@ static void begin(struct kvmsb *sandbox)
 	vcpu_context_begin(&sandbox->context, sandbox->machine, first.rip, &first);
 }
 
-static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, struct kvmsb_error *error)
+static size_t count_variables(const char *const *environment)
+{
+	size_t count = 0;
+
+	while (environment != NULL && environment[count] != NULL)
+		count++;
+	return count;
+}
+
+/* What the program gets of options.environment: a list to free(3), NULL without memory. */
+static const char **choose_environment(const struct kvmsb_policy *policy,
+                                       const char *const *environment)
+{
+	size_t count = count_variables(environment), kept = 0;
+	const char **chosen = calloc(count + 1, sizeof(*chosen));
+
+	for (size_t i = 0; chosen != NULL && i < count; i++) {
+		const char *variable = environment[i];
+
+		if (policy->environment != NULL)
+			variable = policy->environment(policy->user, variable);
+		if (variable != NULL)
+			chosen[kept++] = variable;
+	}
+	return chosen;
+}
+
+static int load_program(struct kvmsb *sandbox, const struct kvmsb_options *options,
+                        struct kvmsb_error *error)
 {
 	struct program *program = sandbox->program;
 	const char *const only_name[] = {program->config.program, NULL};
-	const char *const none[] = {NULL};
+	const char **environment = choose_environment(&program->config.ask, options->environment);
+	int result;
+
+	if (environment == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	result = exec_load(&sandbox->process, &program->executable,
+	                   options->arguments != NULL ? options->arguments : only_name, environment,
+	                   error);
+	free(environment);
+	return result;
+}
+
+static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, struct kvmsb_error *error)
+{
+	struct program *program = sandbox->program;
 	int result = space_create(&sandbox->space, sandbox->machine,
 	                          program->options.memory_limit >> PAGE_SHIFT);
 
@@ -107,9 +149,7 @@ static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, stru
 	if (result < 0)
 		return error_set(error, result, "%s", strerror(-result));
 	connect(sandbox);
-	result = exec_load(&sandbox->process, &program->executable,
-	                   options->arguments != NULL ? options->arguments : only_name,
-	                   options->environment != NULL ? options->environment : none, error);
+	result = load_program(sandbox, options, error);
 	if (result < 0)
 		return result;
 	begin(sandbox);

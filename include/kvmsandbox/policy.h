@@ -76,7 +76,9 @@ enum kvmsb_path_kind {
  * write, and locks (flock(2), fcntl(2)) are granted without keeping anyone out.
  * kvmsb_options.file_size_limit bounds a file; how many bytes all files get is
  * bounded by the host's file system alone (quota). Calls of the host on files
- * are not interrupted when the guest's time is over.
+ * are not interrupted when the guest's time is over. A symbolic link that a guest
+ * makes may say anything: it leads the guest nowhere else, but programs of the
+ * host that follow links in such a directory.
  */
 struct kvmsb_path_rule {
 	const char *path;
@@ -134,13 +136,22 @@ struct kvmsb_path_request {
 typedef int (*kvmsb_path_function)(void *user, struct kvmsb_path_request *request);
 
 /*
+ * Asked by kvmsb_create(), in its thread, for every variable of
+ * kvmsb_options.environment: "NAME=value". Returns what the program gets instead,
+ * which may be `variable` itself and must live until kvmsb_create() returns, or
+ * NULL to leave it out: a host may pass all it has and say here what of it.
+ */
+typedef const char *(*kvmsb_environment_function)(void *user, const char *variable);
+
+/*
  * In-struct of kvmsb_options.policy: functions of the host that decide, beside
  * the rules. Copied when the sandbox is created; `user` stays the host's.
  */
 struct kvmsb_policy {
 	size_t size;
 	void *user;
-	kvmsb_path_function path; /* NULL: the rules alone */
+	kvmsb_path_function path;               /* NULL: the rules alone */
+	kvmsb_environment_function environment; /* NULL: all as they are */
 };
 #define KVMSB_POLICY_INIT KVMSB_SIZED(struct kvmsb_policy)
 

@@ -362,7 +362,7 @@ bool files_pipe_open(const struct process *process, const struct file *file, uin
 }
 
 /*
- * Changing descriptors. The table is the process's own here.
+ * Changing descriptors. What changes the table has made it the process's own.
  */
 
 static int free_descriptor(const struct files *files, uint64_t minimum)
@@ -371,6 +371,13 @@ static int free_descriptor(const struct files *files, uint64_t minimum)
 		if (!files->descriptors[fd].open)
 			return (int)fd;
 	return -EMFILE;
+}
+
+int files_have_room(const struct process *process)
+{
+	int fd = free_descriptor(process->files, 0);
+
+	return fd < 0 ? fd : 0;
 }
 
 static int grow(struct files *files)

@@ -131,6 +131,9 @@ int files_set_directory(struct process *process, const char *directory);
 /* Copies the table if it is shared. Returns 0 or -ENOMEM. */
 int files_make_own(struct process *process);
 
+/* Whether there is a free descriptor number: 0 or -EMFILE. */
+int files_have_room(const struct process *process);
+
 /*
  * Gives the file the lowest free descriptor number. Takes over the caller's
  * reference, on failure too. flags: of open(2), O_CLOEXEC included.

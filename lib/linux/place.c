@@ -73,10 +73,9 @@ static int find_program(const struct place_view *view, struct path *path, bool f
 	return 0;
 }
 
-/* Where links may lead matters, so that none is left to the kernel. */
-static bool follows_by_hand(const struct place_view *view)
+bool place_follows_by_hand(const struct place_view *view, const struct policy_rule *rule)
 {
-	return view->resolve || ask_is_needed(view->process);
+	return view->resolve || rule->nested || ask_is_needed(view->process);
 }
 
 const struct policy_rule *place_rule(const struct place_view *view, const struct path *path)
@@ -168,7 +167,8 @@ static int find_host(const struct place_view *view, const struct policy_rule *ru
 		flags |= O_DIRECTORY;
 	place->kind = PLACE_HOST;
 	place->access = rule->access;
-	place->descriptor = policy_rule_open(rule, path->text, flags, follows_by_hand(view));
+	place->descriptor = policy_rule_open(rule, path->text, flags,
+	                                     place_follows_by_hand(view, rule));
 	if (place->descriptor != -EXDEV)
 		return place->descriptor < 0 ? place->descriptor : 0;
 	return place_follow(view, rule, path, follow || path->directory);
@@ -426,7 +426,8 @@ static int open_again(const struct place_view *view, const struct path *path, ui
 	enum file_kind kind;
 	int descriptor, error;
 
-	descriptor = policy_rule_open(rule, path->text, host_flags(flags), follows_by_hand(view));
+	descriptor = policy_rule_open(rule, path->text, host_flags(flags),
+	                              place_follows_by_hand(view, rule));
 	if (descriptor < 0)
 		return descriptor == -EXDEV ? PLACE_AGAIN : descriptor;
 	error = check_opened(descriptor, flags, rule->access, &kind);

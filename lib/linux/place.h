@@ -18,8 +18,8 @@
  * of a rule, -EACCES where it is one of those above, else -ENOENT.
  *
  * Paths are normalised text. ".." after a symbolic link is therefore taken
- * lexically, unlike in Linux. Every text is asked for (ask.h) before it is
- * looked up.
+ * lexically, unlike in Linux, and a directory's descriptor is its path: renamed
+ * since, it leads nowhere. Every text is asked for (ask.h) before it is looked up.
  *
  * Kinds of places are told apart in place.c (looking, opening) and
  * place_change.c (changing), nowhere else.
@@ -133,6 +133,9 @@ int place_resolve(const struct place_view *view, struct path *path, const char *
 
 /* The rule for a path that is not made up by the library, or NULL. */
 const struct policy_rule *place_rule(const struct place_view *view, const struct path *path);
+
+/* Whether where links lead matters, so that the kernel must follow none. */
+bool place_follows_by_hand(const struct place_view *view, const struct policy_rule *rule);
 
 /* One step of place_find(), which may return PLACE_AGAIN. Asks nobody. */
 int place_find_once(const struct place_view *view, struct path *path, bool follow,

@@ -88,7 +88,7 @@ static void require_directory(struct place_entry *entry, const struct path *path
 static int open_parent(const struct place_view *view, const struct policy_rule *rule,
                        struct path *path, struct place_entry *entry)
 {
-	bool by_hand = view->resolve || ask_is_needed(view->process);
+	bool by_hand = place_follows_by_hand(view, rule);
 	struct path parent = *path;
 	int error = set_name(entry, path);
 

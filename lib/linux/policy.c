@@ -340,8 +340,7 @@ int policy_rule_open(const struct policy_rule *rule, const char *path, int flags
 
 	if (!rule->directory)
 		return open_file_rule(rule, rest, flags);
-	descriptor = open_beneath(rule->descriptor, *rest ? rest : ".", flags,
-	                          by_hand || rule->nested);
+	descriptor = open_beneath(rule->descriptor, *rest ? rest : ".", flags, by_hand);
 	if (descriptor < 0 || !is_in_procfs(descriptor))
 		return descriptor;
 	close(descriptor);

@@ -9,7 +9,7 @@
  * opened with openat2(2) RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS; a symbolic
  * link that leads out of the directory is followed by hand, through the rules
  * again, so that it reaches only what another rule allows. Beneath a directory
- * that has another rule within, every link is followed by hand: else one within
+ * that has another rule within, every link is to be followed by hand: else one
  * would lead to the inner rule's files with the outer rule's rights.
  *
  * What changes something is a call of the host on a directory opened like this
@@ -74,7 +74,7 @@ bool policy_is_own_path(const struct policy_rule *rule, const char *path);
 /*
  * Opens a path that the rule matches. flags: of open(2), not O_CREAT or O_TRUNC; a
  * file's rule gives what it was opened for, whatever the flags say. by_hand: every
- * symbolic link counts as one that leads out (rule->nested does the same).
+ * symbolic link counts as one that leads out.
  * Returns a descriptor of the host, -EXDEV when a symbolic link leads out
  * (policy_find_link()), or -errno for the guest.
  */

@@ -19,6 +19,12 @@ static void take_back(int number)
 		;
 }
 
+static void take_back_new(const struct quiet *quiet, const sigset_t *now, int number)
+{
+	if (sigismember(now, number) && !sigismember(&quiet->pending, number))
+		take_back(number);
+}
+
 void quiet_begin(struct quiet *quiet)
 {
 	sigset_t raised;
@@ -34,11 +40,11 @@ void quiet_begin(struct quiet *quiet)
 void quiet_end(const struct quiet *quiet)
 {
 	int error = errno;
+	sigset_t now;
 
-	if (!sigismember(&quiet->pending, SIGPIPE))
-		take_back(SIGPIPE);
-	if (!sigismember(&quiet->pending, SIGXFSZ))
-		take_back(SIGXFSZ);
+	sigpending(&now);
+	take_back_new(quiet, &now, SIGPIPE);
+	take_back_new(quiet, &now, SIGXFSZ);
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 	errno = error;
 }

@@ -3,6 +3,7 @@
  * System calls that make, copy, set and close descriptors, each as its manual
  * page in section 2 has it.
  */
+#include "file_change.h"
 #include "files.h"
 #include "handlers.h"
 #include "lookup.h"
@@ -47,6 +48,12 @@ static int64_t open_own(struct process *process, int fd, uint32_t flags)
 		return -EACCES;
 	if ((flags & O_DIRECTORY) && open->file->kind != FILE_DIRECTORY)
 		return -ENOTDIR;
+	if ((flags & O_TRUNC) && open->file->kind == FILE_REGULAR) {
+		int error = mode == O_RDONLY ? -EACCES : file_truncate(process, open->file, 0);
+
+		if (error)
+			return error;
+	}
 	/* The reference that the new descriptor takes must be of a table of its own. */
 	if (files_make_own(process))
 		return -ENOMEM;
@@ -78,7 +85,10 @@ static int64_t open_path(struct process *process, const struct place_view *view,
 		return view->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 		               ? -ELOOP
 		               : open_own(process, own, flags);
-	error = place_open(view, path, flags, mode & ~process->attributes.umask, &file);
+	/* Before anything is made or emptied. */
+	error = files_have_room(process);
+	if (!error)
+		error = place_open(view, path, flags, mode & ~process->attributes.umask, &file);
 	if (error)
 		return error;
 	flags &= FLAGS_KEPT & ~(uint32_t)(flags & O_PATH ? 0 : O_DIRECTORY | O_NOFOLLOW);
