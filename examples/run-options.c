@@ -36,6 +36,12 @@ static const char help[] =
 	"                        that only runs; with --call or --get 16s, and 8s for each\n"
 	"  --allow-read PATH     the program may read this file, or all beneath this\n"
 	"                        directory; may be repeated\n"
+	"  --allow-write PATH    it may also write it: make, change, rename and remove what is\n"
+	"                        beneath a directory; may be repeated\n"
+	"  --map VIRTUAL=REAL    the program may read REAL under the name VIRTUAL, and write it\n"
+	"                        with --allow-write VIRTUAL; may be repeated\n"
+	"  --cwd PATH            its current directory, by the name that it has for the program;\n"
+	"                        default: the one of this process\n"
 	"  --no-default-paths    without this, a dynamic program may read /lib, /lib64,\n"
 	"                        /usr/lib, /usr/lib64, /usr/local/lib and /etc/ld.so.cache\n"
 	"  --env NAME=VALUE      a variable of its environment; NAME alone takes the value\n"
@@ -77,6 +83,9 @@ enum long_option {
 	OPTION_MEMORY = 256,
 	OPTION_TIMEOUT,
 	OPTION_ALLOW_READ,
+	OPTION_ALLOW_WRITE,
+	OPTION_MAP,
+	OPTION_CWD,
 	OPTION_NO_DEFAULT_PATHS,
 	OPTION_ENV,
 	OPTION_FAKE_TIME,
@@ -97,6 +106,9 @@ static const struct option long_options[] = {
 	{"memory", required_argument, NULL, OPTION_MEMORY},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"allow-read", required_argument, NULL, OPTION_ALLOW_READ},
+	{"allow-write", required_argument, NULL, OPTION_ALLOW_WRITE},
+	{"map", required_argument, NULL, OPTION_MAP},
+	{"cwd", required_argument, NULL, OPTION_CWD},
 	{"no-default-paths", no_argument, NULL, OPTION_NO_DEFAULT_PATHS},
 	{"env", required_argument, NULL, OPTION_ENV},
 	{"fake-time", required_argument, NULL, OPTION_FAKE_TIME},
@@ -226,18 +238,68 @@ static int parse_entry(struct run_options *options, const char *text)
 	return -1;
 }
 
-static int add_path(struct run_options *options, const char *path)
+/* NULL: no memory. */
+static char *make_absolute(const struct run_options *options, const char *path)
 {
 	char *absolute;
 
 	if (path[0] == '/')
-		absolute = strdup(path);
-	else if (asprintf(&absolute, "%s/%s", options->directory, path) < 0)
-		absolute = NULL;
+		return strdup(path);
+	return asprintf(&absolute, "%s/%s", options->here, path) < 0 ? NULL : absolute;
+}
+
+/* The rule for a path, which options may name several times; takes the path over. */
+static struct kvmsb_path_rule *find_rule(struct run_options *options, char *path)
+{
+	struct kvmsb_path_rule *rule = options->paths;
+
+	for (size_t i = 0; i < options->sandbox.path_count; i++, rule++) {
+		if (strcmp(rule->path, path) != 0)
+			continue;
+		free(path);
+		return rule;
+	}
+	options->sandbox.path_count++;
+	rule->path = path;
+	return rule;
+}
+
+static int add_path(struct run_options *options, const char *path, uint32_t access)
+{
+	char *absolute = make_absolute(options, path);
+
 	if (absolute == NULL)
 		return out_of_memory();
-	options->paths[options->sandbox.path_count++].path = absolute;
+	find_rule(options, absolute)->access |= access;
 	return -1;
+}
+
+static int add_map(struct run_options *options, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	struct kvmsb_path_rule *rule;
+	char *virtual, *target;
+
+	if (equals == NULL || text[0] != '/' || equals[1] == '\0')
+		return usage_error("--map %s: not an absolute path, \"=\" and a path", text);
+	virtual = strndup(text, (size_t)(equals - text));
+	target = virtual != NULL ? make_absolute(options, equals + 1) : NULL;
+	if (target == NULL) {
+		free(virtual);
+		return out_of_memory();
+	}
+	rule = find_rule(options, virtual);
+	free((void *)(uintptr_t)rule->target);
+	rule->target = target;
+	rule->access |= KVMSB_PATH_READ;
+	return -1;
+}
+
+static int set_directory(struct run_options *options, const char *path)
+{
+	free(options->directory);
+	options->directory = make_absolute(options, path);
+	return options->directory != NULL ? -1 : out_of_memory();
 }
 
 /* "NAME=VALUE" of this process' own environment, or NULL. */
@@ -331,7 +393,13 @@ static int take_option(struct run_options *options, int option, int argc, char *
 	case OPTION_TIMEOUT:
 		return parse_timeout(options, optarg);
 	case OPTION_ALLOW_READ:
-		return add_path(options, optarg);
+		return add_path(options, optarg, KVMSB_PATH_READ);
+	case OPTION_ALLOW_WRITE:
+		return add_path(options, optarg, KVMSB_PATH_READ | KVMSB_PATH_WRITE);
+	case OPTION_MAP:
+		return add_map(options, optarg);
+	case OPTION_CWD:
+		return set_directory(options, optarg);
 	case OPTION_FAKE_TIME:
 		return parse_fake_time(options, optarg);
 	case OPTION_FAKE_STEP:
@@ -428,7 +496,7 @@ static int add_default_paths(struct run_options *options)
 		return -1;
 	for (size_t i = 0; i < COUNT(default_paths) && status < 0; i++)
 		if (access(default_paths[i], R_OK) == 0)
-			status = add_path(options, default_paths[i]);
+			status = add_path(options, default_paths[i], KVMSB_PATH_READ);
 	return status;
 }
 
@@ -504,13 +572,13 @@ static int begin(struct run_options *options, int argc)
 		.paths = calloc(words + COUNT(default_paths), sizeof(*options->paths)),
 		.environment = calloc(words + 1 + COUNT(default_variables),
 	                              sizeof(*options->environment)),
-		.directory = getcwd(NULL, 0),
+		.here = getcwd(NULL, 0),
 	};
 	if (options->paths == NULL || options->environment == NULL)
 		return out_of_memory();
-	if (options->directory == NULL)
-		options->directory = strdup("/");
-	return options->directory != NULL ? -1 : out_of_memory();
+	if (options->here == NULL)
+		options->here = strdup("/");
+	return options->here != NULL ? set_directory(options, options->here) : out_of_memory();
 }
 
 int run_options_parse(struct run_options *options, int argc, char **argv)
@@ -534,11 +602,14 @@ int run_options_parse(struct run_options *options, int argc, char **argv)
 
 void run_options_free(struct run_options *options)
 {
-	for (size_t i = 0; options->paths != NULL && i < options->sandbox.path_count; i++)
+	for (size_t i = 0; options->paths != NULL && i < options->sandbox.path_count; i++) {
 		free((void *)(uintptr_t)options->paths[i].path);
+		free((void *)(uintptr_t)options->paths[i].target);
+	}
 	free(options->paths);
 	free(options->environment);
 	free(options->name_variable);
 	free(options->directory);
+	free(options->here);
 	free(options->program);
 }

@@ -30,7 +30,8 @@ struct run_options {
 	const char **environment;      /* sandbox.environment; texts are borrowed or for ever */
 	size_t environment_count;
 	char *name_variable; /* one of them */
-	char *directory;
+	char *directory; /* sandbox.directory */
+	char *here;      /* the current directory of this process */
 
 	const char *get; /* URL; NULL: no request */
 	const char *argument;
