@@ -1226,6 +1226,11 @@ static void test_links_are_asked_for(void **state)
 	assert_int_equal(on_path(fixture, SYS_unlink, "write/directory/deep", 0), DENIED);
 	assert_int_equal(on_paths(fixture, SYS_rename, "write/file", "write/directory/deep"), DENIED);
 	assert_int_equal(on_path(fixture, SYS_truncate, "write/absolute", 0), DENIED);
+	/* Also where no other rule lies beneath. */
+	asked.only = strcpy(secret, "/data/file");
+	assert_int_equal(make_symlink(fixture, "file", "/data/link"), 0);
+	assert_int_equal(open_flags(fixture, "/data/link", O_RDONLY), DENIED);
+	assert_int_equal(on_path(fixture, SYS_chmod, "/data/link", 0), DENIED);
 	assert_int_equal(on_path(fixture, SYS_unlink, "write/relative", 0), 0);
 	assert_host(fixture, "write/sub/deep", "deep");
 }
@@ -1322,6 +1327,123 @@ static void test_no_descriptor_of_the_host(void **state)
 	}
 	assert_int_equal(fcntl(secret, F_GETFD), 0);
 	close(secret);
+}
+
+/*
+ * Without memory.
+ */
+
+static unsigned allocations, fail_at;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *pointer, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
+char *__wrap_strdup(const char *text);
+
+static bool fails(void)
+{
+	return fail_at && ++allocations == fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return fails() ? NULL : __real_realloc(pointer, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : __real_strdup(text);
+}
+
+static unsigned count_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* What changes files; stops at the first call that fails and returns its result. */
+static int64_t change_files(struct fixture *fixture)
+{
+	struct fake_guest *guest = &fixture->guest;
+	int64_t result, fd = open_flags(fixture, "write/made", O_CREAT | O_RDWR);
+
+	if (fd < 0)
+		return fd;
+	result = write_text(fixture, fd, "text") == 4 ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < 20; i++)
+		put_vector(fixture, i, DATA_AT, 1);
+	if (!result)
+		result = CALL(guest, SYS_writev, fd, VECTOR_AT, 20) == 20 ? 0 : -ENOMEM;
+	if (!result)
+		result = CALL(guest, SYS_sendfile, fd, 0, 0, 10) == -EINVAL ? 0 : -ENOMEM;
+	if (!result)
+		result = on_path(fixture, SYS_truncate, "write/made", 0);
+	if (!result)
+		result = on_path(fixture, SYS_mkdir, "write/d", 0700);
+	if (!result)
+		result = on_paths(fixture, SYS_rename, "write/made", "write/d/made");
+	if (!result)
+		result = on_path(fixture, SYS_chdir, "write/d", 0);
+	return result;
+}
+
+static void clean(struct fixture *fixture)
+{
+	CALL(&fixture->guest, SYS_close_range, 3, 255, 0);
+	unlink(host(fixture, "write/made"));
+	unlink(host(fixture, "write/d/made"));
+	rmdir(host(fixture, "write/d"));
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct policy *policy = fixture->policy;
+	unsigned before = count_descriptors(), n;
+	int64_t result = -ENOMEM;
+
+	for (n = 1; n < 100 && result; n++) {
+		allocations = 0;
+		fail_at = n;
+		result = change_files(fixture);
+		fail_at = 0;
+		assert_true(result == 0 || result == -ENOMEM);
+		clean(fixture);
+		assert_int_equal(count_descriptors(), before);
+	}
+	assert_true(n > 3 && n < 100);
+	for (n = 1; n < 100; n++) {
+		const struct kvmsb_path_rule rules[] = {KVMSB_ALLOW_MAPPED("/a", "/tmp", 3),
+		                                        KVMSB_ALLOW_MAPPED("/a/b", "/tmp", 1)};
+
+		allocations = 0;
+		fail_at = n;
+		result = policy_create(&policy, rules, 2, NULL);
+		fail_at = 0;
+		if (result == 0)
+			break;
+		assert_int_equal(result, -ENOMEM);
+		assert_int_equal(count_descriptors(), before);
+	}
+	assert_int_equal(n, 4);
+	policy_destroy(policy);
 }
 
 /*
@@ -1449,6 +1571,7 @@ int main(void)
 		TEST(test_rewriting),
 		TEST(test_no_rules_reach_nothing),
 		TEST(test_no_descriptor_of_the_host),
+		TEST(test_every_allocation_fails_once),
 		TEST(test_races),
 		TEST(test_races_with_links_followed_by_hand),
 	};

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The rows. */
 
@@ -150,16 +151,25 @@ static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
 {
 	const char *path = GUEST("channels-static");
 	const char *const arguments[] = {"channels", path, TEST_GUESTS, NULL};
-	const struct kvmsb_path_rule rule = {.path = TEST_GUESTS, .kind = KVMSB_PATH_DIRECTORY};
+	char written[] = "/tmp/kvmsb-reset-XXXXXX";
+	const struct kvmsb_path_rule rules[] = {
+		KVMSB_ALLOW_DIRECTORY(TEST_GUESTS),
+		KVMSB_ALLOW_MAPPED("/written", written, KVMSB_PATH_READ | KVMSB_PATH_WRITE),
+	};
 	struct kvmsb_options options = fixture_options(path);
+	int descriptor = mkstemp(written);
 
 	options.arguments = arguments;
 	options.entry = entry;
-	options.paths = &rule;
-	options.path_count = 1;
+	options.paths = rules;
+	options.path_count = ARRAY_SIZE(rules);
 	options.fork_memory_limit = UINT64_C(6) << 20;
 	options.standard_input.read = give_input;
+	assert_true(descriptor >= 0);
 	begin(bench, entry, fixture_master(&options));
+	/* A rule for a file is that file for good. */
+	unlink(written);
+	close(descriptor);
 }
 
 static void bench_teardown(struct bench *bench)

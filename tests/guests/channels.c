@@ -107,6 +107,7 @@ enum {
 	FD_PIPE_TO_TURN_OUT,
 	FD_PIPE_TO_CLOSE_IN,
 	FD_PIPE_TO_CLOSE_OUT,
+	FD_WRITTEN,
 };
 
 static uint64_t data_area[2 * WORDS] __attribute__((aligned(4096))) = {1};
@@ -785,6 +786,7 @@ static void open_descriptors(const char *file)
 	pipe_as(FD_PIPE_TO_DRAIN, FD_PIPE_TO_DRAIN_OUT);
 	pipe_as(FD_PIPE_TO_TURN, FD_PIPE_TO_TURN_OUT);
 	pipe_as(FD_PIPE_TO_CLOSE_IN, FD_PIPE_TO_CLOSE_OUT);
+	move_descriptor((int)CALL(open, P("/written"), O_RDWR), FD_WRITTEN);
 }
 
 static void map_filled(uintptr_t address, int protection)
