@@ -34,6 +34,8 @@ static const char help[] =
 	"  --timeout DURATION    limit of main(), and of each call or request (seconds, or\n"
 	"                        with ms, s, m); 0 is none, and the default for a program\n"
 	"                        that only runs; with --call or --get 16s, and 8s for each\n"
+	"  --tmpfs SIZE          a private /tmp in memory, empty at first; without it there is\n"
+	"                        none\n"
 	"  --allow-read PATH     the program may read this file, or all beneath this\n"
 	"                        directory; may be repeated\n"
 	"  --allow-write PATH    it may also write it: make, change, rename and remove what is\n"
@@ -82,6 +84,7 @@ static const char help[] =
 enum long_option {
 	OPTION_MEMORY = 256,
 	OPTION_TIMEOUT,
+	OPTION_TMPFS,
 	OPTION_ALLOW_READ,
 	OPTION_ALLOW_WRITE,
 	OPTION_MAP,
@@ -105,6 +108,7 @@ enum long_option {
 static const struct option long_options[] = {
 	{"memory", required_argument, NULL, OPTION_MEMORY},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	{"tmpfs", required_argument, NULL, OPTION_TMPFS},
 	{"allow-read", required_argument, NULL, OPTION_ALLOW_READ},
 	{"allow-write", required_argument, NULL, OPTION_ALLOW_WRITE},
 	{"map", required_argument, NULL, OPTION_MAP},
@@ -167,14 +171,23 @@ static bool parse_with_unit(const char *text, const struct unit *units, uint64_t
 	return false;
 }
 
-static int parse_memory(struct run_options *options, const char *text)
+static int parse_size(const char *option, const char *text, uint64_t *size)
 {
 	static const struct unit units[] = {
 		{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
-	uint64_t size;
 
-	if (!parse_with_unit(text, units, &size) || size == 0)
-		return usage_error("--memory %s: not a size", text);
+	if (!parse_with_unit(text, units, size) || *size == 0)
+		return usage_error("--%s %s: not a size", option, text);
+	return -1;
+}
+
+static int parse_memory(struct run_options *options, const char *text)
+{
+	uint64_t size;
+	int status = parse_size("memory", text, &size);
+
+	if (status >= 0)
+		return status;
 	options->sandbox.memory_limit = size;
 	options->sandbox.fork_memory_limit = size;
 	return -1;
@@ -392,6 +405,8 @@ static int take_option(struct run_options *options, int option, int argc, char *
 		return parse_memory(options, optarg);
 	case OPTION_TIMEOUT:
 		return parse_timeout(options, optarg);
+	case OPTION_TMPFS:
+		return parse_size("tmpfs", optarg, &options->sandbox.temporary_size);
 	case OPTION_ALLOW_READ:
 		return add_path(options, optarg, KVMSB_PATH_READ);
 	case OPTION_ALLOW_WRITE:

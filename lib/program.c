@@ -26,6 +26,8 @@
 #define KEEP_SHARE 16
 #define KEEP_LEAST (16 * PAGE_SIZE)
 #define LEARNED_PAGES_MOST 4096
+#define TEMPORARY_LEAST (64 * UINT64_C(1024))
+#define MEMORY_FILES_DEFAULT (64 * MEBIBYTE)
 
 static void set_default(uint64_t *value, uint64_t otherwise)
 {
@@ -97,6 +99,8 @@ static int check(const struct kvmsb_options *options, struct kvmsb_error *error)
 		{"stack_size", options->stack_size, STACK_LEAST, STACK_MOST},
 		{"timeout_signal", (uint64_t)(int64_t)options->timeout_signal, 1, 64},
 		{"vcpu_limit", options->vcpu_limit, 1, LAYOUT_VCPU_MAXIMUM},
+		{"temporary_size", options->temporary_size,
+	         options->temporary_size > 0 ? TEMPORARY_LEAST : 0, MEMORY_MOST},
 		{"learned_pages_limit", learned_pages(options), 0, LEARNED_PAGES_MOST},
 		{"clock", options->clock, KVMSB_CLOCK_HOST, KVMSB_CLOCK_MADE_UP},
 		{"clock_start_ns", options->clock_start_ns, 0, INT64_MAX},
@@ -202,6 +206,14 @@ static int copy_policy(struct kvmsb_policy *own, const struct kvmsb_policy *thei
 	                                  : "too small");
 }
 
+/* Files of memfd_create(2) need no /tmp. */
+static uint64_t memory_file_limit(const struct kvmsb_options *options)
+{
+	if (options->temporary_size > 0)
+		return options->temporary_size;
+	return min_u64(MEMORY_FILES_DEFAULT, options->fork_memory_limit);
+}
+
 static int configure(struct program *program, struct kvmsb_error *error)
 {
 	const struct kvmsb_options *options = &program->options;
@@ -214,6 +226,8 @@ static int configure(struct program *program, struct kvmsb_error *error)
 	if (result < 0)
 		return result;
 	config->file_size_limit = options->file_size_limit;
+	config->temporary_size = options->temporary_size;
+	config->memory_file_limit = memory_file_limit(options);
 	config->streams[0] = options->standard_input;
 	config->streams[1] = options->standard_output;
 	config->streams[2] = options->standard_error;

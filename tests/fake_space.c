@@ -457,6 +457,19 @@ int file_size(const struct file *file, uint64_t *size)
 	return 0;
 }
 
+int64_t files_pread(const struct process *process, struct file *file, void *data, uint64_t length,
+                    uint64_t offset)
+{
+	(void)process;
+	return file_pread(file, data, length, offset);
+}
+
+int files_size(const struct process *process, const struct file *file, uint64_t *size)
+{
+	(void)process;
+	return file_size(file, size);
+}
+
 int files_get_mappable(struct process *process, int fd, struct file **file)
 {
 	(void)process;

@@ -164,6 +164,7 @@ static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
 	options.paths = rules;
 	options.path_count = ARRAY_SIZE(rules);
 	options.fork_memory_limit = UINT64_C(6) << 20;
+	options.temporary_size = UINT64_C(1) << 20;
 	options.standard_input.read = give_input;
 	assert_true(descriptor >= 0);
 	begin(bench, entry, fixture_master(&options));
@@ -956,6 +957,7 @@ FIELDS process process_fields = {
 	AS("files: files_fields"),
 	AS("signals: signals_fields"),
 	AS("limits: limits_fields"),
+	AS("tmpfs: memory_..."),
 	PARTS("attributes: attributes_fields"),
 	PARTS("usage: usage_fields"),
 	AS("timekeeper: the machine's"),

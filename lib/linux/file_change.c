@@ -7,6 +7,7 @@
 
 #include "../util.h"
 #include "deadline.h"
+#include "memory_file.h"
 #include "quiet.h"
 #include "signals.h"
 
@@ -101,6 +102,8 @@ int64_t file_write(struct file *file, struct transfer *transfer, uint64_t offset
 	switch (file->kind) {
 	case FILE_REGULAR:
 		return write_regular(file, transfer, offset, flags);
+	case FILE_MEMORY:
+		return memory_write(file, transfer, offset, flags);
 	default:
 		return -EINVAL;
 	}
@@ -125,6 +128,8 @@ static int truncate_host(int descriptor, uint64_t length)
 
 int file_truncate(struct process *process, struct file *file, uint64_t length)
 {
+	if (file->kind == FILE_MEMORY)
+		return memory_truncate(process, file, length);
 	if (file->kind != FILE_REGULAR)
 		return -EINVAL;
 	if (length > size_limit(process))
@@ -170,8 +175,10 @@ int file_allocate(struct process *process, struct file *file, uint32_t mode, uin
 
 	if (file->kind == FILE_PIPE)
 		return -ESPIPE;
+	if (file->kind == FILE_MEMORY)
+		return memory_allocate(process, file, mode, offset, length);
 	if (file->kind != FILE_REGULAR)
-		return file->kind == FILE_DIRECTORY ? -EISDIR : -ENODEV;
+		return file_is_directory(file) ? -EISDIR : -ENODEV;
 	if (mode & ~ALLOCATE_KNOWN)
 		return -EOPNOTSUPP;
 	error = check_allocation(process, file, mode, offset + length, length);
@@ -183,7 +190,7 @@ int file_sync(const struct file *file, bool data_only)
 {
 	int result;
 
-	if (file->kind != FILE_REGULAR && file->kind != FILE_DIRECTORY)
+	if (!file_is_regular(file) && !file_is_directory(file))
 		return -EINVAL;
 	if (!(file->access & KVMSB_PATH_WRITE))
 		return 0;

@@ -9,6 +9,7 @@
 #include "path.h"
 #include "pipe.h"
 #include "policy.h"
+#include "tmpfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,6 +116,24 @@ int file_size(const struct file *file, uint64_t *size)
 	if (fstat(file->descriptor, &status))
 		return -errno;
 	*size = (uint64_t)status.st_size;
+	return 0;
+}
+
+int64_t files_pread(const struct process *process, struct file *file, void *data, uint64_t length,
+                    uint64_t offset)
+{
+	const struct iovec piece = {data, length};
+
+	if (file->kind != FILE_MEMORY)
+		return file_pread(file, data, length, offset);
+	return tmpfs_read(process->tmpfs, file->inode, offset, &piece, 1);
+}
+
+int files_size(const struct process *process, const struct file *file, uint64_t *size)
+{
+	if (file->kind != FILE_MEMORY)
+		return file_size(file, size);
+	*size = tmpfs_size(process->tmpfs, file->inode);
 	return 0;
 }
 
@@ -345,7 +364,7 @@ int files_get_mappable(struct process *process, int fd, struct file **file)
 		return -EBADF;
 	if ((open->flags & O_ACCMODE) == O_WRONLY)
 		return -EACCES;
-	if (open->file->kind != FILE_REGULAR && open->file->kind != FILE_ZERO)
+	if (!file_is_regular(open->file) && open->file->kind != FILE_ZERO)
 		return -ENODEV;
 	*file = open->file;
 	return 0;

@@ -33,6 +33,8 @@ struct pipe; /* linux/pipe.h */
 enum file_kind {
 	FILE_REGULAR,   /* a regular file of the host */
 	FILE_DIRECTORY, /* a directory of the host */
+	FILE_MEMORY,    /* a regular file of linux/tmpfs.h: `inode` */
+	FILE_MEMORY_DIRECTORY, /* a directory there */
 	FILE_PATH,      /* O_PATH: only a place in the file system */
 	FILE_NULL,      /* /dev/null, and a standard stream that the host did not connect */
 	FILE_ZERO,      /* /dev/zero */
@@ -52,6 +54,7 @@ struct file {
 	mode_t host_mode;     /* FILE_STREAM on a descriptor: its st_mode at creation */
 	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */
+	uint64_t inode;       /* in process->tmpfs: FILE_MEMORY, FILE_MEMORY_DIRECTORY, FILE_PATH of one; else 0 */
 	pthread_mutex_t lock; /* FILE_DIRECTORY: the host's position in it */
 	char path[];          /* absolute, as the guest sees it; "" without one */
 };
@@ -95,8 +98,24 @@ void file_release(struct file *file);
  */
 int64_t file_pread(struct file *file, void *data, uint64_t length, uint64_t offset);
 
+/* Of the host or in memory. */
+static inline bool file_is_regular(const struct file *file)
+{
+	return file->kind == FILE_REGULAR || file->kind == FILE_MEMORY;
+}
+
+static inline bool file_is_directory(const struct file *file)
+{
+	return file->kind == FILE_DIRECTORY || file->kind == FILE_MEMORY_DIRECTORY;
+}
+
 /* Size in bytes (FILE_REGULAR; 0 for all others). Returns 0 or -errno of fstat(2). */
 int file_size(const struct file *file, uint64_t *size);
+
+/* The same of every kind: what is in memory is the process's. */
+int64_t files_pread(const struct process *process, struct file *file, void *data, uint64_t length,
+                    uint64_t offset);
+int files_size(const struct process *process, const struct file *file, uint64_t *size);
 
 /*
  * What descriptor fd of the process refers to: borrowed, lives until the next
@@ -106,7 +125,7 @@ int file_size(const struct file *file, uint64_t *size);
 struct file *files_get(struct process *process, int fd);
 
 /*
- * As files_get(), for mmap(2). Returns 0 with *file (FILE_REGULAR or
+ * As files_get(), for mmap(2). Returns 0 with *file (FILE_REGULAR, FILE_MEMORY or
  * FILE_ZERO), -EBADF, -EACCES (not open for reading), -ENODEV (not mappable).
  */
 int files_get_mappable(struct process *process, int fd, struct file **file);

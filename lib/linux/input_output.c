@@ -8,6 +8,7 @@
 #include "../util.h"
 #include "deadline.h"
 #include "file_change.h"
+#include "memory_file.h"
 #include "mm.h"
 #include "pipe.h"
 #include "signals.h"
@@ -195,7 +196,10 @@ static int64_t read_at_current(struct process *process, int fd, struct transfer 
 		return result;
 	if (open->file->kind == FILE_PIPE)
 		return read_pipe(process, open, transfer);
-	result = read_regular(open->file, transfer, open->offset);
+	if (open->file->kind == FILE_MEMORY)
+		result = memory_read(open->file, transfer, open->offset);
+	else
+		result = read_regular(open->file, transfer, open->offset);
 	if (result > 0)
 		open->offset += (uint64_t)result;
 	return result;
@@ -210,9 +214,14 @@ int64_t input(struct process *process, int fd, struct transfer *transfer, uint64
 		if (offset != OFFSET_CURRENT)
 			return read_regular(open->file, transfer, offset);
 		return read_at_current(process, fd, transfer);
+	case FILE_MEMORY:
+		if (offset != OFFSET_CURRENT)
+			return memory_read(open->file, transfer, offset);
+		return read_at_current(process, fd, transfer);
 	case FILE_PIPE:
 		return read_at_current(process, fd, transfer);
 	case FILE_DIRECTORY:
+	case FILE_MEMORY_DIRECTORY:
 		return -EISDIR;
 	case FILE_STREAM:
 		return stream_read(process, open->file, transfer);
@@ -248,7 +257,7 @@ static int64_t write_at_current(struct process *process, int fd, struct transfer
 		return result;
 	if (!(open->flags & O_APPEND))
 		open->offset += (uint64_t)result;
-	else if (file_size(open->file, &end) == 0)
+	else if (files_size(process, open->file, &end) == 0)
 		open->offset = end;
 	return result;
 }
@@ -259,6 +268,7 @@ int64_t output(struct process *process, int fd, struct transfer *transfer, uint6
 
 	switch (open->file->kind) {
 	case FILE_REGULAR:
+	case FILE_MEMORY:
 		if (offset != OFFSET_CURRENT)
 			return file_write(open->file, transfer, offset, open->flags);
 		return write_at_current(process, fd, transfer);

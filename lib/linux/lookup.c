@@ -8,6 +8,7 @@
 #include "../util.h"
 #include "ask.h"
 #include "files.h"
+#include "memory_place.h"
 #include "mm.h"
 
 #include <errno.h>
@@ -35,20 +36,36 @@ int lookup_base(const struct process *process, int dirfd, const char **base)
 	open = files_look(process, dirfd);
 	if (!open)
 		return -EBADF;
-	if (open->file->kind != FILE_DIRECTORY && open->file->kind != FILE_PATH)
+	if (!file_is_directory(open->file) && open->file->kind != FILE_PATH)
 		return -ENOTDIR;
 	*base = open->file->path;
 	return 0;
 }
 
+/* An open directory in memory is found wherever it was moved. */
+static int find_moved(const struct process *process, int dirfd, const char **base, char *text)
+{
+	const struct open_file *open = dirfd == AT_FDCWD ? NULL : files_look(process, dirfd);
+	int error = 0;
+
+	if (open && open->file->kind == FILE_MEMORY_DIRECTORY) {
+		error = memory_directory_path(process, open->file, text);
+		*base = text;
+	}
+	return error;
+}
+
 static int resolve(const struct place_view *view, int dirfd, const char *text, struct path *path)
 {
+	char moved[PATH_SIZE];
 	const char *base = "/";
 	int error = 0;
 
 	/* With a root, also what is absolute is seen from there. */
 	if ((*text != '/' || view->resolve) && *text)
 		error = lookup_base(view->process, dirfd, &base);
+	if (!error && base[1])
+		error = find_moved(view->process, dirfd, &base, moved);
 	if (!error)
 		error = place_resolve(view, path, base, text);
 	return error ? error : ask_path(view->process, view->access, path);

@@ -79,11 +79,12 @@ static void cut_to_absent(const struct process *process, struct window *window, 
 }
 
 /* Cuts the window at the file's end. -EFAULT: the page lies beyond it (SIGBUS, man 2 mmap). */
-static int cut_to_file(const struct range *range, struct window *window, uint64_t page)
+static int cut_to_file(const struct process *process, const struct range *range,
+                       struct window *window, uint64_t page)
 {
 	uint64_t size;
 
-	if (file_size(range->file, &size) < 0 || !checked_align_up(size, PAGE_SIZE, &size) ||
+	if (files_size(process, range->file, &size) < 0 || !checked_align_up(size, PAGE_SIZE, &size) ||
 	    range->offset + (page - range->start) >= size)
 		return -EFAULT;
 	window->end = min_u64(window->end, range->start + (size - range->offset));
@@ -122,7 +123,8 @@ static int load(struct process *process, const struct range *range, const struct
 
 		if (result < 0)
 			return result;
-		got = file_pread(range->file, host, length, range->offset + (address - range->start));
+		got = files_pread(process, range->file, host, length,
+		                  range->offset + (address - range->start));
 		if (got < 0)
 			return -EFAULT;
 		address += length;
@@ -137,7 +139,10 @@ static enum frame_fate fate_of(const struct range *range)
 		return FRAME_TAKEN;
 	if (range->file == NULL)
 		return FRAME_RESTORED;
-	return (range->protection & SPACE_WRITE) != 0 ? FRAME_TAKEN : FRAME_KEPT;
+	/* What a file in memory held then may be the fork's own. */
+	return (range->protection & SPACE_WRITE) != 0 || range->file->kind == FILE_MEMORY
+	               ? FRAME_TAKEN
+	               : FRAME_KEPT;
 }
 
 static int bring_in(struct process *process, const struct range *range, const struct window *window,
@@ -172,8 +177,8 @@ static int fault_absent(struct process *process, const struct range *range, uint
                         unsigned access)
 {
 	struct window window = desired_window(process, range, page);
+	int result = range->file != NULL ? cut_to_file(process, range, &window, page) : 0;
 	bool zeros = shares_zeros(process, range, access);
-	int result = range->file != NULL ? cut_to_file(range, &window, page) : 0;
 
 	/* A frozen master is never changed; see mm_read_absent(). */
 	if (result < 0 || process->space->table.frozen || (range->flags & RANGE_MACHINE) != 0)
@@ -228,9 +233,10 @@ int64_t mm_read_absent(const struct process *process, uint64_t address, void *da
 	if (range->file != NULL) {
 		struct window whole = {.start = range->start, .end = range->end};
 
-		if (cut_to_file(range, &whole, align_down(address, PAGE_SIZE)) < 0)
+		if (cut_to_file(process, range, &whole, align_down(address, PAGE_SIZE)) < 0)
 			return -EFAULT;
-		got = file_pread(range->file, data, length, range->offset + (address - range->start));
+		got = files_pread(process, range->file, data, length,
+		                  range->offset + (address - range->start));
 	}
 	if (got < 0)
 		return -EFAULT;

@@ -7,6 +7,8 @@
 
 #include "../util.h"
 #include "ask.h"
+#include "memory_place.h"
+#include "tmpfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +44,8 @@ static const struct place_device *find_device(const char *path)
 static bool is_ancestor(const struct place_view *view, const char *path)
 {
 	if (path_is_within(view->directory, path) || path_is_within(PROGRAM_LINK, path) ||
-	    policy_has_beneath(view->policy, path))
+	    policy_has_beneath(view->policy, path) ||
+	    (memory_is_mounted(view->process) && path_is_within(MEMORY_PATH, path)))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		if (path_is_within(devices[i].path, path))
@@ -116,7 +119,7 @@ int place_resolve(const struct place_view *view, struct path *path, const char *
 }
 
 /* path = directory of the link + target + what came behind the link (from `end` on). */
-static int splice_link(const struct place_view *view, struct path *path, size_t end, char *target)
+int place_splice(const struct place_view *view, struct path *path, size_t end, char target[PATH_SIZE])
 {
 	size_t length = strlen(target);
 	unsigned dots = path->dots;
@@ -135,7 +138,7 @@ static int splice_link(const struct place_view *view, struct path *path, size_t 
 	error = place_resolve(view, path, parent.text, target);
 	if (!error && dots)
 		path->dots = dots;
-	return error;
+	return error ? error : PLACE_AGAIN;
 }
 
 int place_follow(const struct place_view *view, const struct policy_rule *rule, struct path *path,
@@ -151,9 +154,7 @@ int place_follow(const struct place_view *view, const struct policy_rule *rule, 
 	/* Something was put in the way meanwhile. */
 	if (error == -EXDEV)
 		return PLACE_AGAIN;
-	if (!error)
-		error = splice_link(view, path, end, target);
-	return error ? error : PLACE_AGAIN;
+	return error ? error : place_splice(view, path, end, target);
 }
 
 static int find_host(const struct place_view *view, const struct policy_rule *rule,
@@ -189,7 +190,8 @@ static int find_made_up(const struct place_view *view, const struct path *path, 
 static bool crosses_rules(const struct place_view *view, const struct path *path)
 {
 	return (view->resolve & RESOLVE_NO_XDEV) &&
-	       policy_match(view->policy, path->text) != policy_match(view->policy, view->root);
+	       (policy_match(view->policy, path->text) != policy_match(view->policy, view->root) ||
+	        memory_holds(view, path->text) != memory_holds(view, view->root));
 }
 
 int place_find_once(const struct place_view *view, struct path *path, bool follow, struct place *place)
@@ -202,8 +204,14 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 		return -EXDEV;
 	if (strcmp(path->text, PROGRAM_LINK) == 0)
 		return find_program(view, path, follow, place);
-	if (rule)
+	if (memory_holds(view, path->text)) {
+		error = memory_find(view, path, follow, place);
+		/* Only what is above a rule's path is made up there: the current directory may be gone. */
+		if (error == -ENOENT && !policy_has_beneath(view->policy, path->text))
+			return error;
+	} else if (rule) {
 		error = find_host(view, rule, path, follow, place);
+	}
 	return error == -ENOENT ? find_made_up(view, path, place) : error;
 }
 
@@ -219,6 +227,14 @@ int place_find(const struct place_view *view, struct path *path, bool follow, st
 			return error;
 	}
 	return -ELOOP;
+}
+
+void place_set_memory(struct place *place, struct process *process, uint64_t inode)
+{
+	place->kind = PLACE_MEMORY;
+	place->access = KVMSB_PATH_READ | KVMSB_PATH_WRITE;
+	place->process = process;
+	place->inode = inode;
 }
 
 void place_close(struct place *place)
@@ -248,6 +264,10 @@ static const struct place_device *device_of_kind(enum file_kind kind)
 int place_of_file(const struct place_view *view, const struct file *file, struct place *place)
 {
 	*place = (struct place){.descriptor = -1};
+	if (file->inode) {
+		place_set_memory(place, view->process, file->inode);
+		return 0;
+	}
 	switch (file->kind) {
 	case FILE_STREAM:
 	case FILE_PIPE:
@@ -292,6 +312,8 @@ int place_stat(const struct place *place, struct stat *status)
 	switch (place->kind) {
 	case PLACE_HOST:
 		return fstat(place->descriptor, status) ? -errno : 0;
+	case PLACE_MEMORY:
+		return tmpfs_stat(place->process->tmpfs, place->inode, status);
 	case PLACE_DEVICE:
 		make_stat(status, S_IFCHR | 0666, place->device->minor);
 		return 0;
@@ -310,7 +332,9 @@ int place_stat(const struct place *place, struct stat *status)
 
 int place_statfs(const struct place *place, struct statfs *status)
 {
-	if (place->kind != PLACE_HOST) {
+	if (place->kind == PLACE_MEMORY) {
+		tmpfs_statfs(place->process->tmpfs, status);
+	} else if (place->kind != PLACE_HOST) {
 		*status = (struct statfs){
 			.f_type = place->kind == PLACE_PIPE ? PIPEFS_MAGIC : TMPFS_MAGIC,
 			.f_bsize = (long)PAGE_SIZE,
@@ -456,13 +480,15 @@ static int open_host(const struct place_view *view, struct place *place, const s
 }
 
 static int open_found(const struct place_view *view, struct place *place, const struct path *path,
-                      uint32_t flags, struct file **file)
+                      uint32_t flags, uint32_t mode, struct file **file)
 {
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
 	switch (place->kind) {
 	case PLACE_HOST:
 		return open_host(view, place, path, flags, file);
+	case PLACE_MEMORY:
+		return memory_open(place, path, flags, mode, file);
 	case PLACE_DEVICE:
 		return open_device(place, path, flags, file);
 	case PLACE_LINK:
@@ -514,7 +540,10 @@ static int create_missing(const struct place_view *view, struct path *path, uint
 	error = place_entry_find_once(view, path, PLACE_CREATE, &entry);
 	if (error)
 		return error;
-	error = create_in_host(view, &entry, path, flags, mode, file);
+	if (entry.kind == PLACE_MEMORY)
+		error = memory_create(&entry, path, mode, file);
+	else
+		error = create_in_host(view, &entry, path, flags, mode, file);
 	place_entry_close(&entry);
 	return error;
 }
@@ -531,7 +560,7 @@ static int open_once(const struct place_view *view, struct path *path, uint32_t 
 		return create_missing(view, path, flags, mode, file);
 	if (error)
 		return error;
-	error = open_found(view, &place, path, flags, file);
+	error = open_found(view, &place, path, flags, mode, file);
 	place_close(&place);
 	return error;
 }

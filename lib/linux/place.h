@@ -12,6 +12,9 @@
  * Everything else does not exist: -ENOENT, so that programs go on to their
  * next choice, as ld.so does with libraries and libc with locales.
  *
+ * What lies beneath /tmp is in the sandbox's own memory where the host allows
+ * that (memory_place.h), but for paths that rules are for.
+ *
  * A rule is what a mount is in Linux. Where it does not allow writing, and for
  * devices, changing something that exists is -EROFS (-EACCES for the
  * directories above), and making something is -EROFS where its directory is one
@@ -51,6 +54,7 @@ struct place_view {
 
 enum place_kind {
 	PLACE_HOST,     /* descriptor */
+	PLACE_MEMORY,   /* process, inode: memory_place.h */
 	PLACE_DEVICE,   /* device */
 	PLACE_LINK,     /* /proc/self/exe itself */
 	PLACE_ANCESTOR, /* a directory above something that exists */
@@ -65,6 +69,8 @@ struct place {
 	bool borrowed;  /* place_close() leaves it open */
 	uint32_t access; /* PLACE_HOST: KVMSB_PATH_READ, KVMSB_PATH_WRITE */
 	const struct place_device *device;
+	struct process *process; /* PLACE_MEMORY */
+	uint64_t inode;          /* PLACE_MEMORY: in process->tmpfs */
 };
 
 /*
@@ -110,6 +116,8 @@ struct place_entry {
 	enum place_kind kind;           /* of the directory */
 	const struct policy_rule *rule; /* PLACE_HOST */
 	int directory;                  /* PLACE_HOST: of the host, O_PATH */
+	struct process *process;        /* PLACE_MEMORY */
+	uint64_t inode;                 /* PLACE_MEMORY: of the directory */
 	char name[NAME_MAX + 2];        /* one component, perhaps with "/" behind it */
 };
 
@@ -144,6 +152,12 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 /* Replaces the first symbolic link in the path: PLACE_AGAIN, or -errno (-EACCES: there is none). */
 int place_follow(const struct place_view *view, const struct policy_rule *rule, struct path *path,
                  bool follow_last);
+
+/* The path with what a link leads to, whose name ends at `end`, instead of it: PLACE_AGAIN or -errno. */
+int place_splice(const struct place_view *view, struct path *path, size_t end, char target[PATH_SIZE]);
+
+/* It is that inode of process->tmpfs. */
+void place_set_memory(struct place *place, struct process *process, uint64_t inode);
 
 /*
  * Changing. Each returns 0 or what the guest gets, as its call's manual page in

@@ -8,6 +8,7 @@
 
 #include "../util.h"
 #include "ask.h"
+#include "memory_place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +82,7 @@ static int set_name(struct place_entry *entry, const struct path *path)
 /* Of what ends in "/" only a directory may be changed: the kernel sees to it, and follows nothing. */
 static void require_directory(struct place_entry *entry, const struct path *path)
 {
-	if (path->directory)
+	if (path->directory && entry->kind == PLACE_HOST)
 		strcat(entry->name, "/");
 }
 
@@ -123,6 +124,8 @@ int place_entry_find_once(const struct place_view *view, struct path *path,
 	*entry = (struct place_entry){.directory = -1};
 	if (path->dots)
 		return refuse_dots(view, path, change);
+	if (memory_holds(view, path->text))
+		return memory_entry_find(view, path, change, entry);
 	if (!rule || !(rule->access & KVMSB_PATH_WRITE))
 		return refuse(view, path, change);
 	if (policy_is_own_path(rule, path->text))
@@ -167,7 +170,9 @@ int place_check_create(const struct place_view *view, struct path *path)
 
 	if (error)
 		return error;
-	if (fstatat(entry.directory, entry.name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+	if (entry.kind == PLACE_MEMORY)
+		error = memory_check_create(&entry);
+	else if (fstatat(entry.directory, entry.name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 		error = -EEXIST;
 	place_entry_close(&entry);
 	return error;
@@ -180,15 +185,21 @@ int place_make_directory(const struct place_view *view, struct path *path, uint3
 
 	if (error)
 		return error;
-	error = result_of(mkdirat(entry.directory, entry.name, mode & MODE_BITS));
+	if (entry.kind == PLACE_MEMORY)
+		error = memory_make(&entry, S_IFDIR | (mode & 01777));
+	else
+		error = result_of(mkdirat(entry.directory, entry.name, mode & MODE_BITS));
 	place_entry_close(&entry);
 	return error;
 }
 
-static int make_host_file(const struct place_entry *entry, uint32_t mode)
+static int make_file(const struct place_entry *entry, uint32_t mode)
 {
-	int descriptor = policy_create_file(entry->directory, entry->name, O_WRONLY, mode & 0777);
+	int descriptor;
 
+	if (entry->kind == PLACE_MEMORY)
+		return memory_make(entry, S_IFREG | mode);
+	descriptor = policy_create_file(entry->directory, entry->name, O_WRONLY, mode & 0777);
 	if (descriptor < 0)
 		return descriptor;
 	close(descriptor);
@@ -202,7 +213,7 @@ int place_make_file(const struct place_view *view, struct path *path, uint32_t m
 
 	if (error)
 		return error;
-	error = path->directory ? -ENOENT : make_host_file(&entry, mode);
+	error = path->directory ? -ENOENT : make_file(&entry, mode);
 	place_entry_close(&entry);
 	return error;
 }
@@ -215,7 +226,10 @@ int place_make_link(const struct place_view *view, struct path *path, const char
 	if (error)
 		return error;
 	require_directory(&entry, path);
-	error = result_of(symlinkat(target, entry.directory, entry.name));
+	if (entry.kind == PLACE_MEMORY)
+		error = path->directory ? -ENOENT : memory_make_link(&entry, target);
+	else
+		error = result_of(symlinkat(target, entry.directory, entry.name));
 	place_entry_close(&entry);
 	return error;
 }
@@ -240,7 +254,10 @@ int place_remove(const struct place_view *view, struct path *path, bool director
 	if (error)
 		return error;
 	require_directory(&entry, path);
-	error = result_of(unlinkat(entry.directory, entry.name, directory ? AT_REMOVEDIR : 0));
+	if (entry.kind == PLACE_MEMORY)
+		error = memory_remove(&entry, path, directory);
+	else
+		error = result_of(unlinkat(entry.directory, entry.name, directory ? AT_REMOVEDIR : 0));
 	place_entry_close(&entry);
 	return error;
 }
@@ -249,10 +266,15 @@ int place_remove(const struct place_view *view, struct path *path, bool director
  * Two names.
  */
 
-static int rename_entries(struct place_entry *from, struct place_entry *to, uint32_t flags)
+static int rename_entries(struct place_entry *from, const struct path *from_path,
+                          struct place_entry *to, const struct path *to_path, uint32_t flags)
 {
 	if (from->kind != to->kind || from->rule != to->rule)
 		return -EXDEV;
+	if (from->kind == PLACE_MEMORY)
+		return memory_rename(from, from_path, to, to_path, flags);
+	require_directory(from, from_path);
+	require_directory(to, to_path);
 	return result_of((int)syscall(SYS_renameat2, from->directory, from->name, to->directory,
 	                              to->name, flags));
 }
@@ -267,9 +289,7 @@ int place_rename(const struct place_view *from_view, struct path *from,
 		return error;
 	error = place_entry_find(to_view, to, PLACE_REPLACE, &to_entry);
 	if (!error) {
-		require_directory(&from_entry, from);
-		require_directory(&to_entry, to);
-		error = rename_entries(&from_entry, &to_entry, flags);
+		error = rename_entries(&from_entry, from, &to_entry, to, flags);
 		place_entry_close(&to_entry);
 	}
 	place_entry_close(&from_entry);
@@ -289,9 +309,12 @@ static int follow_last(const struct place_view *view, struct path *path)
 			return error;
 		error = place_stat(&place, &status);
 		place_close(&place);
-		if (error || !S_ISLNK(status.st_mode) || place.kind != PLACE_HOST)
+		if (error || !S_ISLNK(status.st_mode) || place.kind == PLACE_LINK)
 			return error;
-		error = place_follow(view, place_rule(view, path), path, true);
+		if (place.kind == PLACE_MEMORY)
+			error = memory_find(view, path, true, &place);
+		else
+			error = place_follow(view, place_rule(view, path), path, true);
 		if (error != PLACE_AGAIN && error != -EACCES)
 			return error;
 	}
@@ -302,6 +325,8 @@ static int link_entries(const struct place_entry *from, const struct place_entry
 {
 	if (from->kind != to->kind || from->rule != to->rule)
 		return -EXDEV;
+	if (from->kind == PLACE_MEMORY)
+		return memory_link(from, to);
 	return result_of(linkat(from->directory, from->name, to->directory, to->name, 0));
 }
 
@@ -332,7 +357,9 @@ int place_link(const struct place_view *from_view, struct path *from,
 	error = place_entry_find(to_view, to, PLACE_CREATE, &to_entry);
 	if (!error) {
 		require_directory(&to_entry, to);
-		error = link_entries(&from_entry, &to_entry);
+		error = to->directory && to_entry.kind == PLACE_MEMORY
+		                ? -ENOENT
+		                : link_entries(&from_entry, &to_entry);
 		place_entry_close(&to_entry);
 	}
 	place_entry_close(&from_entry);
@@ -347,6 +374,7 @@ int place_check_change(const struct place *place)
 {
 	switch (place->kind) {
 	case PLACE_HOST:
+	case PLACE_MEMORY:
 		return place->access & KVMSB_PATH_WRITE ? 0 : -EROFS;
 	case PLACE_ANCESTOR:
 		return -EACCES;
@@ -394,6 +422,8 @@ int place_set_mode(const struct place *place, uint32_t mode)
 	/* Also what is neither: the host's own device keeps its mode. */
 	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
 		return S_ISLNK(status.st_mode) ? -EOPNOTSUPP : -EPERM;
+	if (place->kind == PLACE_MEMORY)
+		return memory_set_mode(place, mode);
 	return set_host_mode(place->descriptor, mode & MODE_BITS);
 }
 
@@ -427,5 +457,8 @@ int place_set_times(const struct place *place, const struct timespec times[2])
 {
 	int error = place_check_change(place);
 
-	return error ? error : set_host_times(place->descriptor, times);
+	if (error)
+		return error;
+	return place->kind == PLACE_MEMORY ? memory_set_times(place, times)
+	                                   : set_host_times(place->descriptor, times);
 }

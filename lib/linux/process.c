@@ -9,8 +9,10 @@
 #include "mm.h"
 #include "resource_limits.h"
 #include "signals.h"
+#include "tmpfs.h"
 
 #include <string.h>
+#include <time.h>
 
 /* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
 static void set_attributes(struct process_attributes *attributes, const struct process_config *config)
@@ -23,6 +25,22 @@ static void set_attributes(struct process_attributes *attributes, const struct p
 	name = name ? name + 1 : program;
 	if (name)
 		strncpy(attributes->name, name, sizeof(attributes->name) - 1);
+}
+
+/* A name, an inode and what holds them are not less than this. */
+#define INODE_LEAST 512u
+
+static int create_tmpfs(struct process *process)
+{
+	struct tmpfs_options options = {
+		.bytes = process->config->memory_file_limit,
+		.inodes = process->config->memory_file_limit / INODE_LEAST,
+		.user = PROCESS_USER,
+		.group = PROCESS_GROUP,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &options.now);
+	return tmpfs_create(&process->tmpfs, &options);
 }
 
 int process_init(struct process *process, struct space *space, const struct process_config *config)
@@ -38,6 +56,8 @@ int process_init(struct process *process, struct space *space, const struct proc
 		error = signals_create(&process->signals);
 	if (!error)
 		error = limits_create(&process->limits, config);
+	if (!error)
+		error = create_tmpfs(process);
 	if (error)
 		process_destroy(process);
 	return error;
@@ -49,6 +69,7 @@ static void share(struct process *process, const struct process *master)
 	process->files = files_share(master->files);
 	process->signals = signals_share(master->signals);
 	process->limits = limits_share(master->limits);
+	process->tmpfs = tmpfs_share(master->tmpfs);
 	process->attributes = master->attributes;
 	process->usage = master->usage;
 }
@@ -59,10 +80,12 @@ static void release(struct process *process)
 	files_release(process->files);
 	signals_release(process->signals);
 	limits_release(process->limits);
+	tmpfs_release(process->tmpfs);
 	process->mm = NULL;
 	process->files = NULL;
 	process->signals = NULL;
 	process->limits = NULL;
+	process->tmpfs = NULL;
 }
 
 int process_fork(struct process *process, const struct process *master, struct space *space)
@@ -91,6 +114,10 @@ void process_reset(struct process *process, const struct process *master)
 	if (process->limits != master->limits) {
 		limits_release(process->limits);
 		process->limits = limits_share(master->limits);
+	}
+	if (process->tmpfs != master->tmpfs) {
+		tmpfs_release(process->tmpfs);
+		process->tmpfs = tmpfs_share(master->tmpfs);
 	}
 	process->attributes = master->attributes;
 	process->usage = master->usage;

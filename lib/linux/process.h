@@ -25,6 +25,7 @@ struct files;
 struct signals;
 struct limits;
 struct policy;
+struct tmpfs;
 struct process;
 struct timekeeper;
 
@@ -43,6 +44,8 @@ struct process_config {
 	enum kvmsb_clock clock;
 	uint64_t clock_start;  /* of a made-up clock: CLOCK_REALTIME at first, in ns */
 	uint64_t clock_step;   /* and what each look at it adds */
+	uint64_t temporary_size;    /* of /tmp in memory; 0: there is none */
+	uint64_t memory_file_limit; /* bytes of all files in memory, /tmp included */
 };
 
 enum process_end {
@@ -88,6 +91,7 @@ struct process {
 	struct files *files;     /* linux/files.h: descriptors and the current directory */
 	struct signals *signals; /* linux/signals.h */
 	struct limits *limits;   /* linux/resource_limits.h */
+	struct tmpfs *tmpfs;     /* linux/tmpfs.h: /tmp and files of memfd_create(2) */
 	struct process_attributes attributes;
 	struct process_usage usage;
 

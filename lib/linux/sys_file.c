@@ -7,6 +7,7 @@
 #include "files.h"
 #include "handlers.h"
 #include "lookup.h"
+#include "memory_file.h"
 #include "mm.h"
 #include "pipe.h"
 
@@ -46,7 +47,7 @@ static int64_t open_own(struct process *process, int fd, uint32_t flags)
 	mode = open->flags & O_ACCMODE;
 	if (mode != wanted && mode != O_RDWR)
 		return -EACCES;
-	if ((flags & O_DIRECTORY) && open->file->kind != FILE_DIRECTORY)
+	if ((flags & O_DIRECTORY) && !file_is_directory(open->file))
 		return -ENOTDIR;
 	if ((flags & O_TRUNC) && open->file->kind == FILE_REGULAR) {
 		int error = mode == O_RDONLY ? -EACCES : file_truncate(process, open->file, 0);
@@ -258,9 +259,21 @@ int64_t sys_pipe2(struct process *process, const uint64_t arguments[6])
  * Closing and duplicating.
  */
 
+/* Of what has no name any more, the last descriptor may have been this. */
+static int close_descriptor(struct process *process, int fd)
+{
+	const struct file *file = files_get(process, fd);
+	uint64_t inode = file ? file->inode : 0;
+	int error = files_close(process, fd);
+
+	if (!error)
+		memory_collect(process, inode);
+	return error;
+}
+
 int64_t sys_close(struct process *process, const uint64_t arguments[6])
 {
-	return files_close(process, (int)arguments[0]);
+	return close_descriptor(process, (int)arguments[0]);
 }
 
 int64_t sys_close_range(struct process *process, const uint64_t arguments[6])
@@ -278,7 +291,7 @@ int64_t sys_close_range(struct process *process, const uint64_t arguments[6])
 		if (flags & CLOSE_RANGE_CLOEXEC)
 			error = files_set_close_on_exec(process, (int)fd, true);
 		else
-			error = files_close(process, (int)fd);
+			error = close_descriptor(process, (int)fd);
 	}
 	return error;
 }
@@ -288,13 +301,24 @@ int64_t sys_dup(struct process *process, const uint64_t arguments[6])
 	return files_duplicate(process, (int)arguments[0], 0, false);
 }
 
+static int duplicate_to(struct process *process, int fd, int to, bool close_on_exec)
+{
+	const struct file *replaced = files_get(process, to);
+	uint64_t inode = replaced ? replaced->inode : 0;
+	int result = files_duplicate_to(process, fd, to, close_on_exec);
+
+	if (result >= 0)
+		memory_collect(process, inode);
+	return result;
+}
+
 int64_t sys_dup2(struct process *process, const uint64_t arguments[6])
 {
 	int fd = (int)arguments[0], to = (int)arguments[1];
 
 	if (fd == to)
 		return files_look(process, fd) ? to : -EBADF;
-	return files_duplicate_to(process, fd, to, false);
+	return duplicate_to(process, fd, to, false);
 }
 
 int64_t sys_dup3(struct process *process, const uint64_t arguments[6])
@@ -304,7 +328,7 @@ int64_t sys_dup3(struct process *process, const uint64_t arguments[6])
 
 	if ((flags & ~(uint32_t)O_CLOEXEC) || fd == to)
 		return -EINVAL;
-	return files_duplicate_to(process, fd, to, flags & O_CLOEXEC);
+	return duplicate_to(process, fd, to, flags & O_CLOEXEC);
 }
 
 /*
@@ -360,6 +384,22 @@ static int64_t pipe_size(const struct open_file *open, int command, uint64_t siz
 	return command == F_SETPIPE_SZ && size > PIPE_CAPACITY ? -EPERM : (int64_t)PIPE_CAPACITY;
 }
 
+/* man 2const F_GET_SEALS: only files in memory have them. */
+static int64_t get_seals(const struct process *process, const struct open_file *open)
+{
+	return open->file->kind == FILE_MEMORY ? tmpfs_seals(process->tmpfs, open->file->inode)
+	                                       : -EINVAL;
+}
+
+static int64_t add_seals(struct process *process, const struct open_file *open, uint32_t seals)
+{
+	if (open->file->kind != FILE_MEMORY)
+		return -EINVAL;
+	if ((open->flags & O_ACCMODE) == O_RDONLY)
+		return -EPERM;
+	return memory_add_seals(process, open->file, seals);
+}
+
 static int64_t control_file(struct process *process, const struct open_file *open,
                             const uint64_t arguments[6])
 {
@@ -377,6 +417,10 @@ static int64_t control_file(struct process *process, const struct open_file *ope
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_size(open, (int)arguments[1], arguments[2]);
+	case F_GET_SEALS:
+		return get_seals(process, open);
+	case F_ADD_SEALS:
+		return add_seals(process, open, (uint32_t)arguments[2]);
 	case F_GETOWN:
 	case F_SETOWN:
 	case F_GETSIG:
@@ -402,8 +446,7 @@ int64_t sys_fcntl(struct process *process, const uint64_t arguments[6])
 	case F_SETFD:
 		return files_set_close_on_exec(process, fd, arguments[2] & FD_CLOEXEC);
 	case F_GETFL:
-		return (int64_t)(open->flags |
-		                 (open->file->kind == FILE_REGULAR ? FLAG_LARGEFILE : 0));
+		return (int64_t)(open->flags | (file_is_regular(open->file) ? FLAG_LARGEFILE : 0));
 	default:
 		/* man 2 open, O_PATH: all others fail. */
 		return open->file->kind == FILE_PATH ? -EBADF
@@ -415,14 +458,20 @@ int64_t sys_fcntl(struct process *process, const uint64_t arguments[6])
  * lseek(2)
  */
 
-static int64_t seek_hole(const struct open_file *open, int64_t offset, int whence)
+static int64_t seek_hole(const struct process *process, const struct open_file *open,
+                         int64_t offset, int whence)
 {
-	off_t result = lseek(open->file->descriptor, offset, whence);
+	off_t result;
+
+	if (open->file->kind == FILE_MEMORY)
+		return memory_seek(process, open->file, (uint64_t)offset, whence);
+	result = lseek(open->file->descriptor, offset, whence);
 
 	return result < 0 ? -errno : result;
 }
 
-static int64_t seek_base(const struct open_file *open, int whence, int64_t *base)
+static int64_t seek_base(const struct process *process, const struct open_file *open, int whence,
+                         int64_t *base)
 {
 	uint64_t size;
 	int error = 0;
@@ -431,24 +480,26 @@ static int64_t seek_base(const struct open_file *open, int whence, int64_t *base
 	if (whence == SEEK_CUR)
 		*base = (int64_t)open->offset;
 	if (whence == SEEK_END) {
-		error = file_size(open->file, &size);
+		error = files_size(process, open->file, &size);
 		*base = (int64_t)size;
 	}
 	return error;
 }
 
-static int64_t seek(const struct open_file *open, int64_t offset, int whence)
+static int64_t seek(const struct process *process, const struct open_file *open, int64_t offset,
+                    int whence)
 {
 	int64_t base, result;
 
 	switch (whence) {
 	case SEEK_DATA:
 	case SEEK_HOLE:
-		return open->file->kind == FILE_REGULAR ? seek_hole(open, offset, whence) : -EINVAL;
+		return file_is_regular(open->file) ? seek_hole(process, open, offset, whence)
+		                                   : -EINVAL;
 	case SEEK_SET:
 	case SEEK_CUR:
 	case SEEK_END:
-		result = seek_base(open, whence, &base);
+		result = seek_base(process, open, whence, &base);
 		if (result)
 			return result;
 		if (__builtin_add_overflow(base, offset, &result))
@@ -471,9 +522,9 @@ int64_t sys_lseek(struct process *process, const uint64_t arguments[6])
 	if (open->file->kind == FILE_STREAM || open->file->kind == FILE_PIPE)
 		return -ESPIPE;
 	/* Devices have no position: drivers/char/mem.c null_lseek(). */
-	if (open->file->kind != FILE_REGULAR && open->file->kind != FILE_DIRECTORY)
+	if (!file_is_regular(open->file) && !file_is_directory(open->file))
 		return 0;
-	result = seek(open, (int64_t)arguments[1], (int)arguments[2]);
+	result = seek(process, open, (int64_t)arguments[1], (int)arguments[2]);
 	if (result < 0 || (uint64_t)result == open->offset)
 		return result;
 	error = files_change(process, (int)arguments[0], &changed);
@@ -508,13 +559,13 @@ static int64_t get_readable(struct process *process, const struct open_file *ope
 
 	if (open->file->kind == FILE_PIPE)
 		size = open->file->pipe->length;
-	else if (open->file->kind == FILE_REGULAR)
-		error = file_size(open->file, &size);
+	else if (file_is_regular(open->file))
+		error = files_size(process, open->file, &size);
 	else
 		return -ENOTTY;
 	if (error)
 		return error;
-	if (open->file->kind == FILE_REGULAR)
+	if (file_is_regular(open->file))
 		size = size > open->offset ? size - open->offset : 0;
 	count = (int32_t)min_u64(size, INT32_MAX);
 	return guest_write(process, address, &count, sizeof(count));
@@ -563,7 +614,7 @@ int64_t sys_readahead(struct process *process, const uint64_t arguments[6])
 
 	if (!open || (open->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
-	return open->file->kind == FILE_REGULAR ? 0 : -EINVAL;
+	return file_is_regular(open->file) ? 0 : -EINVAL;
 }
 
 int64_t sys_flock(struct process *process, const uint64_t arguments[6])

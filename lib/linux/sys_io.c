@@ -128,8 +128,8 @@ static int64_t send_chunk(struct send *send)
 	struct transfer transfer;
 	int64_t length, result;
 
-	length = file_pread(send->from, send->copy, min_u64(send->left, TRANSFER_CHUNK),
-	                    send->offset);
+	length = files_pread(send->process, send->from, send->copy,
+	                     min_u64(send->left, TRANSFER_CHUNK), send->offset);
 	if (length <= 0)
 		return length ? length : 1;
 	transfer_host(&transfer, send->process, send->copy, (uint64_t)length);
@@ -161,7 +161,7 @@ static int send_check(struct process *process, int to, int from)
 
 	if (!error)
 		error = input_output_check(process, to, O_WRONLY, OFFSET_CURRENT);
-	if (!error && files_get(process, from)->kind != FILE_REGULAR)
+	if (!error && !file_is_regular(files_get(process, from)))
 		error = -EINVAL;
 	return error;
 }

@@ -69,7 +69,9 @@ static int check_map_file(const struct map_request *request)
 	if ((request->flags & MAP_GROWSDOWN) != 0)
 		return -EINVAL;
 	/* What is written to memory never goes back to a file. */
-	return shared && (request->prot & PROT_WRITE) != 0 ? -EACCES : 0;
+	if (!shared || (request->prot & PROT_WRITE) == 0)
+		return 0;
+	return request->file->kind == FILE_MEMORY ? -ENODEV : -EACCES;
 }
 
 static int check_map_numbers(const struct map_request *request)

@@ -9,7 +9,9 @@
 #include "handlers.h"
 #include "input_output.h"
 #include "lookup.h"
+#include "memory_place.h"
 #include "mm.h"
+#include "tmpfs.h"
 
 #include "../util.h"
 
@@ -97,6 +99,10 @@ static int make_statx(const struct place *place, struct statx *status)
 		.stx_nlink = (uint32_t)source.st_nlink,
 		.stx_mode = (uint16_t)source.st_mode,
 		.stx_ino = source.st_ino,
+		.stx_uid = source.st_uid,
+		.stx_gid = source.st_gid,
+		.stx_size = (uint64_t)source.st_size,
+		.stx_blocks = (uint64_t)source.st_blocks,
 		.stx_atime = timestamp(source.st_atim),
 		.stx_mtime = timestamp(source.st_mtim),
 		.stx_ctime = timestamp(source.st_ctim),
@@ -192,6 +198,8 @@ static int place_access(const struct place *place, uint32_t mode)
 	case PLACE_HOST:
 		error = rule_access(place, mode);
 		return error ? error : host_access(place->descriptor, mode);
+	case PLACE_MEMORY:
+		return tmpfs_access(place->process->tmpfs, place->inode, (int)mode);
 	case PLACE_ANCESTOR:
 		return mode & (R_OK | W_OK) ? -EACCES : 0;
 	default:
@@ -287,6 +295,15 @@ static int64_t read_host_link(struct process *process, const struct place *place
 	return give_text(process, target, (size_t)length, address, size);
 }
 
+static int64_t read_memory_link(struct process *process, const struct place *place,
+                                uint64_t address, uint64_t size)
+{
+	const char *target;
+	int64_t length = tmpfs_target(process->tmpfs, place->inode, &target);
+
+	return length < 0 ? length : give_text(process, target, (size_t)length, address, size);
+}
+
 static int64_t read_link_of(struct process *process, const struct place *place, uint64_t address,
                             uint64_t size)
 {
@@ -294,6 +311,8 @@ static int64_t read_link_of(struct process *process, const struct place *place, 
 		return read_program_link(process, address, size);
 	if (place->kind == PLACE_HOST)
 		return read_host_link(process, place, address, size);
+	if (place->kind == PLACE_MEMORY)
+		return read_memory_link(process, place, address, size);
 	return -EINVAL;
 }
 
@@ -377,27 +396,41 @@ static uint64_t next_offset(const uint8_t *data, uint64_t length)
 	return offset;
 }
 
+static int64_t list(const struct process *process, struct open_file *open, void *data,
+                    uint64_t size, uint64_t *next)
+{
+	int64_t length;
+
+	*next = open->offset;
+	if (open->file->kind == FILE_MEMORY_DIRECTORY)
+		return tmpfs_list(process->tmpfs, open->file->inode, next, data, size);
+	length = host_getdents(open->file, open->offset, data, size);
+	if (length > 0)
+		*next = next_offset(data, (uint64_t)length);
+	return length;
+}
+
 int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
 {
 	uint8_t data[DIRECTORY_CHUNK] __attribute__((aligned(8)));
 	struct open_file *open;
 	int64_t length;
+	uint64_t next;
 	int error = input_output_check(process, (int)arguments[0], O_RDONLY, OFFSET_CURRENT);
 
 	if (!error)
 		error = files_change(process, (int)arguments[0], &open);
 	if (error)
 		return error;
-	if (open->file->kind != FILE_DIRECTORY)
+	if (!file_is_directory(open->file))
 		return -ENOTDIR;
-	length = host_getdents(open->file, open->offset, data,
-	                       min_u64((uint32_t)arguments[2], sizeof(data)));
+	length = list(process, open, data, min_u64((uint32_t)arguments[2], sizeof(data)), &next);
 	if (length <= 0)
 		return length;
 	error = guest_write(process, arguments[1], data, (uint64_t)length);
 	if (error)
 		return error;
-	open->offset = next_offset(data, (uint64_t)length);
+	open->offset = next;
 	return length;
 }
 
@@ -405,12 +438,30 @@ int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
  * The current directory.
  */
 
+/* man 2 getcwd, ENOENT: in memory a directory can be removed while it is the current one. */
+static int check_directory(struct process *process)
+{
+	struct place_view view = lookup_view(process, 0);
+	struct place place;
+	struct path path;
+	int error;
+
+	if (!memory_holds(&view, view.directory))
+		return 0;
+	error = path_normalise(&path, "/", view.directory);
+	if (!error)
+		error = place_find_once(&view, &path, false, &place);
+	return error;
+}
+
 int64_t sys_getcwd(struct process *process, const uint64_t arguments[6])
 {
 	const char *directory = process->files->directory;
 	size_t length = strlen(directory) + 1;
-	int error;
+	int error = check_directory(process);
 
+	if (error)
+		return error;
 	if (length > arguments[1])
 		return -ERANGE;
 	error = guest_write(process, arguments[0], directory, length);
@@ -440,6 +491,18 @@ int64_t sys_chdir(struct process *process, const uint64_t arguments[6])
 	return error ? error : enter(process, &place, path.text);
 }
 
+/* The path goes with the descriptor's file, which a change of the table may copy. */
+static int path_of_file(const struct process *process, const struct file *file, struct path *path)
+{
+	char moved[PATH_SIZE];
+	int error;
+
+	if (file->kind != FILE_MEMORY_DIRECTORY)
+		return path_normalise(path, "/", file->path);
+	error = memory_directory_path(process, file, moved);
+	return error ? error : path_normalise(path, "/", moved);
+}
+
 int64_t sys_fchdir(struct process *process, const uint64_t arguments[6])
 {
 	struct place place;
@@ -448,11 +511,10 @@ int64_t sys_fchdir(struct process *process, const uint64_t arguments[6])
 
 	if (error)
 		return error;
-	/* The path goes with the descriptor's file, which a change of the table may copy. */
-	error = path_normalise(&path, "/", files_get(process, (int)arguments[0])->path);
+	error = path_of_file(process, files_get(process, (int)arguments[0]), &path);
 	if (error) {
 		place_close(&place);
-		return -ENOTDIR;
+		return place.kind == PLACE_MEMORY ? error : -ENOTDIR;
 	}
 	return enter(process, &place, path.text);
 }

@@ -18,8 +18,12 @@
 /* man 2 stat: in units of this, whatever the block size is. */
 #define STAT_BLOCK 512u
 
-#define SEALS_KNOWN                                                                                \
-	(uint32_t)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+/* F_SEAL_EXEC: whether it can be executed stays as it is. Linux 6.3. */
+#define SEAL_EXECUTE 0x20u
+
+#define SEALS_KNOWN                                                                                   \
+	((uint32_t)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) | \
+	 SEAL_EXECUTE)
 
 /*
  * Objects.
@@ -373,10 +377,14 @@ int tmpfs_set_mode(struct tmpfs *fs, uint64_t number, mode_t mode)
 
 	if (error)
 		return error;
-	inode->mode = (inode->mode & S_IFMT) | (mode & 07777);
-	inode->changed = fs->options.now;
+	if ((inode->seals & SEAL_EXECUTE) && ((inode->mode ^ mode) & 0111)) {
+		error = -EPERM;
+	} else {
+		inode->mode = (inode->mode & S_IFMT) | (mode & 07777);
+		inode->changed = fs->options.now;
+	}
 	tmpfs_put(fs, inode);
-	return 0;
+	return error;
 }
 
 static void set_time(struct timespec *time, struct timespec value, struct timespec now)

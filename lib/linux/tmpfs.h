@@ -87,12 +87,15 @@ int tmpfs_walk(const struct tmpfs *fs, const char *path, bool follow, struct tmp
 /* The path of a directory. Returns its length, -ENOENT (it was removed), -ENOTDIR, -ENAMETOOLONG. */
 int64_t tmpfs_path(const struct tmpfs *fs, uint64_t inode, char *text, size_t size);
 
-/* A name in a directory, as tmpfs_walk() found it; .inode says what is there. */
+/* A name in a directory. */
 struct tmpfs_name {
 	uint64_t directory;
-	const char *text;
+	const char *text; /* need not end in a NUL */
 	size_t length;
 };
+
+/* What has the name now; *inode 0: nothing. Returns 0, -ENOENT (no directory), -ENOTDIR, -EACCES, -ENAMETOOLONG. */
+int tmpfs_look_up(const struct tmpfs *fs, const struct tmpfs_name *name, uint64_t *inode);
 
 /*
  * Makes a regular file, a directory or a FIFO, socket, ... that can be looked at (type in `mode`,

@@ -304,8 +304,7 @@ static int add_link(struct tmpfs *fs, uint64_t number)
  * Checks.
  */
 
-/* What a name in a directory stands for now, 0 for nothing. */
-static int look_up(const struct tmpfs *fs, const struct tmpfs_name *name, uint64_t *inode)
+int tmpfs_look_up(const struct tmpfs *fs, const struct tmpfs_name *name, uint64_t *inode)
 {
 	const struct inode *directory = tmpfs_get(fs, name->directory);
 	const struct text *entry;
@@ -335,7 +334,7 @@ static int check_directory(const struct tmpfs *fs, uint64_t directory)
 static int check_new(const struct tmpfs *fs, const struct tmpfs_name *name)
 {
 	uint64_t inode;
-	int error = look_up(fs, name, &inode);
+	int error = tmpfs_look_up(fs, name, &inode);
 
 	if (error)
 		return error;
@@ -350,7 +349,7 @@ static int check_new(const struct tmpfs *fs, const struct tmpfs_name *name)
 /* What is there, and may be removed. */
 static int check_old(const struct tmpfs *fs, const struct tmpfs_name *name, uint64_t *inode)
 {
-	int error = look_up(fs, name, inode);
+	int error = tmpfs_look_up(fs, name, inode);
 
 	if (error)
 		return error;
@@ -563,10 +562,10 @@ static int check_rename(const struct tmpfs *fs, const struct rename *rename)
 
 static int look_up_both(const struct tmpfs *fs, struct rename *rename)
 {
-	int error = look_up(fs, rename->from, &rename->source);
+	int error = tmpfs_look_up(fs, rename->from, &rename->source);
 
 	if (!error)
-		error = look_up(fs, rename->to, &rename->target);
+		error = tmpfs_look_up(fs, rename->to, &rename->target);
 	if (!error && !rename->source)
 		error = -ENOENT;
 	if (!error)
@@ -618,7 +617,7 @@ int tmpfs_rename(struct tmpfs *fs, const struct tmpfs_name *from, const struct t
 static int step(const struct tmpfs *fs, bool last, bool follow, struct tmpfs_walk *walk)
 {
 	const struct tmpfs_name name = {walk->directory, walk->name, walk->length};
-	int error = look_up(fs, &name, &walk->inode);
+	int error = tmpfs_look_up(fs, &name, &walk->inode);
 
 	if (error)
 		return error;

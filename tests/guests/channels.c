@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -74,6 +75,7 @@ enum slot {
 	SLOT_FILE_TO_DISCARD,
 	SLOT_TO_REPLACE,
 	SLOT_TO_USE_UP,
+	SLOT_MEMORY_FILE,
 	/* Nothing is mapped there. */
 	SLOT_NOTHING,
 	SLOT_EMPTY,
@@ -108,6 +110,12 @@ enum {
 	FD_PIPE_TO_CLOSE_IN,
 	FD_PIPE_TO_CLOSE_OUT,
 	FD_WRITTEN,
+	FD_MEMORY,
+	FD_MEMORY_MAPPED,
+	FD_MEMORY_TO_SEEK,
+	FD_MEMORY_WITHOUT_NAME,
+	FD_MEMORY_DIRECTORY,
+	FD_MEMFD,
 };
 
 static uint64_t data_area[2 * WORDS] __attribute__((aligned(4096))) = {1};
@@ -498,6 +506,96 @@ static int make_pipe(void)
 	return CALL(pipe, P(ends)) == 0;
 }
 
+/* Files in memory. */
+
+static uint64_t look_status(const struct stat *status, long result)
+{
+	uint64_t value = mix((uint64_t)result, mix(status->st_mode, status->st_ino));
+
+	value = mix(value, mix((uint64_t)status->st_size, (uint64_t)status->st_blocks));
+	value = mix(value, mix((uint64_t)status->st_mtime, (uint64_t)status->st_ctime));
+	return mix(value, mix((uint64_t)status->st_nlink, (uint64_t)status->st_atime));
+}
+
+static uint64_t look_path(const char *path)
+{
+	struct stat status = {0};
+	long result = CALL(lstat, P(path), P(&status));
+
+	return look_status(&status, result);
+}
+
+/* All but the time. */
+static uint64_t look_memory(int fd)
+{
+	struct stat status = {0};
+	long result = CALL(fstat, fd, P(&status));
+	char data[3 * PAGE];
+
+	memset(data, 0, sizeof(data));
+	CALL(pread64, fd, P(data), sizeof(data), 0);
+	return mix(hash(data, sizeof(data)), look_status(&status, result));
+}
+
+static int write_memory(int fd, long offset)
+{
+	return CALL(pwrite64, fd, P("mark"), 4, offset) == 4;
+}
+
+static int punch(int fd)
+{
+	return CALL(fallocate, fd, 3, 0, PAGE) == 0;
+}
+
+static int make_file(const char *path)
+{
+	long fd = CALL(open, P(path), O_CREAT | O_EXCL | O_RDWR, 0600);
+
+	return fd >= 0 && CALL(write, fd, P("mark"), 4) == 4 && CALL(close, fd) == 0;
+}
+
+static int make_memfd(void)
+{
+	return CALL(memfd_create, P("mark"), 0) >= 0;
+}
+
+static uint64_t look_space(void)
+{
+	struct statfs status;
+	long result;
+
+	memset(&status, 0, sizeof(status));
+	result = CALL(statfs, P("/tmp"), P(&status));
+	return mix((uint64_t)result, mix(status.f_bfree, status.f_ffree));
+}
+
+/* The names in the directory, in their order and at their positions. */
+static uint64_t look_names(int fd)
+{
+	uint64_t offset = look_offset(fd), value;
+	char entries[1024];
+
+	memset(entries, 0, sizeof(entries));
+	CALL(lseek, fd, 0, SEEK_SET);
+	CALL(getdents64, fd, P(entries), sizeof(entries));
+	CALL(lseek, fd, (long)offset, SEEK_SET);
+	value = hash(entries, sizeof(entries));
+	return value;
+}
+
+static int set_times(const char *path)
+{
+	const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 2}};
+
+	return CALL(utimensat, AT_FDCWD, P(path), P(times), 0) == 0;
+}
+
+/* What the master mapped and never touched, after the file was written. */
+static int use_mapping(void)
+{
+	return write_memory(FD_MEMORY_MAPPED, 8) && page(SLOT(MEMORY_FILE)) != 0;
+}
+
 /* Requests. */
 
 static int http_set(int where, const char *text)
@@ -789,6 +887,40 @@ static void open_descriptors(const char *file)
 	move_descriptor((int)CALL(open, P("/written"), O_RDWR), FD_WRITTEN);
 }
 
+static void memory_as(int fd, long opened)
+{
+	char data[PAGE];
+
+	memset(data, 'c', sizeof(data));
+	move_descriptor((int)opened, fd);
+	for (int i = 0; i < 2; i++)
+		CALL(write, fd, P(data), sizeof(data));
+	CALL(lseek, fd, 0, SEEK_SET);
+}
+
+static void make_as(int fd, const char *path)
+{
+	memory_as(fd, CALL(open, P(path), O_CREAT | O_RDWR, 0644));
+}
+
+static void make_memory_files(void)
+{
+	make_as(FD_MEMORY, "/tmp/file");
+	make_as(FD_MEMORY_MAPPED, "/tmp/mapped");
+	make_as(FD_MEMORY_TO_SEEK, "/tmp/to-seek");
+	make_as(FD_MEMORY_WITHOUT_NAME, "/tmp/without-name");
+	CALL(unlink, P("/tmp/without-name"));
+	open_as("/tmp", FD_MEMORY_DIRECTORY);
+	memory_as(FD_MEMFD, CALL(memfd_create, P("memfd"), 2));
+	CALL(mkdir, P("/tmp/directory"), 0755);
+	CALL(mkdir, P("/tmp/to-remove"), 0755);
+	CALL(symlink, P("file"), P("/tmp/link"));
+	make_file("/tmp/directory/to-unlink");
+	make_file("/tmp/directory/to-rename");
+	make_file("/tmp/directory/to-change");
+	map(SLOT(MEMORY_FILE), 2 * PAGE, PROT_READ, MAP_PRIVATE, FD_MEMORY_MAPPED);
+}
+
 static void map_filled(uintptr_t address, int protection)
 {
 	map(address, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -870,6 +1002,7 @@ int main(int argc, char **argv)
 	environment_page = A(argv[0]) & ~(PAGE - 1);
 	open_descriptors(argv[1]);
 	map_all();
+	make_memory_files();
 	use_heap();
 	fill(main_stack);
 	fill(A(data_area));
