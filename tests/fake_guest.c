@@ -121,6 +121,14 @@ void mm_release(struct mm *mm)
 		free(mm);
 }
 
+/* Nothing is ever mapped here. */
+uint64_t mm_next_memory_file(const struct process *process, size_t *index)
+{
+	(void)process;
+	(void)index;
+	return 0;
+}
+
 /* Host memory of one page at most, or NULL. */
 static uint8_t *pin(struct process *process, uint64_t address, bool writing, uint64_t *length)
 {

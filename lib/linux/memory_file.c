@@ -6,7 +6,7 @@
 
 #include "../util.h"
 #include "deadline.h"
-#include "mm_internal.h"
+#include "mm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,22 +38,23 @@ struct file *memory_file_create(enum file_kind kind, uint64_t inode, const char 
 static bool is_used(const struct process *process, uint64_t inode)
 {
 	const struct files *files = process->files;
-	const struct ranges *ranges = &process->mm->ranges;
+	uint64_t mapped;
+	size_t index = 0;
 
 	for (uint32_t i = 0; i < files->capacity; i++)
 		if (files->open[i].file && files->open[i].file->inode == inode)
 			return true;
-	for (size_t i = 0; i < ranges->count; i++)
-		if (ranges->array[i].file && ranges->array[i].file->inode == inode)
-			return true;
-	return false;
+	do
+		mapped = mm_next_memory_file(process, &index);
+	while (mapped && mapped != inode);
+	return mapped == inode;
 }
 
 void memory_collect(struct process *process, uint64_t inode)
 {
-	uint64_t orphan = inode;
+	struct stat status;
 
-	if (!inode || !tmpfs_next_orphan(process->tmpfs, &orphan) || orphan != inode ||
+	if (!inode || tmpfs_stat(process->tmpfs, inode, &status) || status.st_nlink > 0 ||
 	    is_used(process, inode))
 		return;
 	/* Without memory it stays until memory_try_again(). */
@@ -68,12 +69,21 @@ static int compare(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
+static size_t count_mapped(const struct process *process)
+{
+	size_t index = 0, count = 0;
+
+	while (mm_next_memory_file(process, &index))
+		count++;
+	return count;
+}
+
 /* The inodes of all open and mapped files, in order. There may be many mappings. */
 static uint64_t *list_used(const struct process *process, size_t *count)
 {
 	const struct files *files = process->files;
-	const struct ranges *ranges = &process->mm->ranges;
-	uint64_t *list = malloc((files->capacity + ranges->count) * sizeof(*list));
+	uint64_t *list = malloc((files->capacity + count_mapped(process)) * sizeof(*list)), mapped;
+	size_t index = 0;
 
 	*count = 0;
 	if (!list)
@@ -81,9 +91,8 @@ static uint64_t *list_used(const struct process *process, size_t *count)
 	for (uint32_t i = 0; i < files->capacity; i++)
 		if (files->open[i].file)
 			list[(*count)++] = files->open[i].file->inode;
-	for (size_t i = 0; i < ranges->count; i++)
-		if (ranges->array[i].file)
-			list[(*count)++] = ranges->array[i].file->inode;
+	while ((mapped = mm_next_memory_file(process, &index)) != 0)
+		list[(*count)++] = mapped;
 	qsort(list, *count, sizeof(*list), compare);
 	return list;
 }
@@ -131,8 +140,7 @@ int64_t memory_read(const struct file *file, struct transfer *transfer, uint64_t
 	return transfer_result(transfer, result);
 }
 
-static int64_t write_piece(const struct file *file, struct transfer *transfer, uint64_t offset,
-                           uint64_t *wanted)
+static int64_t write_piece(const struct file *file, struct transfer *transfer, uint64_t offset)
 {
 	struct process *process = transfer->process;
 	struct transfer_pieces pieces;
@@ -142,7 +150,6 @@ static int64_t write_piece(const struct file *file, struct transfer *transfer, u
 		result = memory_begin_change(process);
 	if (result)
 		return result;
-	*wanted = pieces.length;
 	do
 		result = tmpfs_write(process->tmpfs, file->inode, offset, pieces.piece, pieces.count);
 	while (memory_try_again(process, result));
@@ -153,17 +160,17 @@ int64_t memory_write(const struct file *file, struct transfer *transfer, uint64_
                      uint32_t flags)
 {
 	struct process *process = transfer->process;
-	uint64_t wanted = 0;
 	int64_t result = 0;
 
 	if (flags & O_APPEND)
 		offset = tmpfs_size(process->tmpfs, file->inode);
+	/* After less than was wanted comes an error, or there is room again. */
 	while (transfer->left) {
-		result = write_piece(file, transfer, offset + transfer->done, &wanted);
+		result = write_piece(file, transfer, offset + transfer->done);
 		if (result <= 0)
 			break;
 		transfer_advance(transfer, (uint64_t)result);
-		if ((uint64_t)result < wanted || deadline_over(process))
+		if (deadline_over(process))
 			break;
 	}
 	return transfer_result(transfer, result);

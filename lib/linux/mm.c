@@ -72,6 +72,19 @@ int mm_make_own(struct process *process)
 	return 0;
 }
 
+uint64_t mm_next_memory_file(const struct process *process, size_t *index)
+{
+	const struct ranges *ranges = &process->mm->ranges;
+
+	while (*index < ranges->count) {
+		const struct file *file = ranges->array[(*index)++].file;
+
+		if (file != NULL && file->inode != 0)
+			return file->inode;
+	}
+	return 0;
+}
+
 void mm_set_call_stack(struct process *process, uint64_t start, uint64_t end)
 {
 	process->mm->call_stack_start = start;

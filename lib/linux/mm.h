@@ -63,6 +63,12 @@ int mm_map_clock(struct process *process, uint64_t address);
 /* Start of the brk heap (page aligned); set once by the loader. */
 int mm_set_brk(struct process *process, uint64_t start);
 
+/*
+ * The inode of a mapped file in memory (linux/tmpfs.h), one after another: *index
+ * is 0 at first. 0: there are no more. A file with several mappings comes again.
+ */
+uint64_t mm_next_memory_file(const struct process *process, size_t *index);
+
 /* Where the calls of the host run: lowest address and end of their stack. */
 void mm_set_call_stack(struct process *process, uint64_t start, uint64_t end);
 void mm_call_stack(const struct process *process, uint64_t *start, uint64_t *end);
