@@ -226,6 +226,7 @@ static const struct {
 	ROW(pages_copied),
 	ROW(pages_restored),
 	ROW(pages_held),
+	ROW(file_memory),
 	ROW(machine_forks),
 	ROW(machine_forks_idle),
 	ROW(machine_vcpus),

@@ -10,6 +10,7 @@
 #include "linux/exec.h"
 #include "linux/mm.h"
 #include "linux/mm_check.h"
+#include "linux/tmpfs.h"
 #include "sized.h"
 #include "x86.h"
 
@@ -357,6 +358,7 @@ static void fill_own(const struct kvmsb *sandbox, struct kvmsb_statistics *own)
 #undef OWN
 	own->pages_private = sandbox->space->frame_count;
 	own->pages_held = sandbox->space->held;
+	own->file_memory = tmpfs_used(sandbox->process.tmpfs);
 }
 
 /* What was counted of the machine, other than invalidations. */

@@ -170,6 +170,23 @@ static void there_is_none_by_default(void **state)
 	fake_guest_destroy(guest);
 }
 
+/* The current directory of the beginning is there, and whatever else its path says. */
+static void first_directory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest other_guest;
+	struct fake_guest *guest = &other_guest;
+	struct process_config config = fixture->config;
+	char first[] = "/tmp/a/b";
+
+	config.directory = first;
+	fake_guest_create(guest, &config);
+	assert_int_equal(CALL(guest, SYS_getcwd, DATA_AT, 100), 9);
+	put(guest, "f", "x");
+	assert_content(guest, "/tmp/a/b/f", "x");
+	fake_guest_destroy(guest);
+}
+
 static void open_flags(void **state)
 {
 	struct fake_guest *guest = guest_of(state);
@@ -610,6 +627,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(there_is_none_by_default),
+		TEST(first_directory),
 		TEST(open_flags),
 		TEST(owner_and_umask),
 		TEST(mount_point),

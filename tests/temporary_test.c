@@ -5,6 +5,7 @@
  */
 #include "sandbox_fixture.h"
 
+#include "guests/channels.h"
 #include "util.h"
 
 #include <stdio.h>
@@ -160,13 +161,41 @@ static void many_files(void **state)
 	              "No space left on device\nTrue True True\n[]\n");
 }
 
+/* What a fork sees counts as its own, until it is reset. */
+static void statistics(void **state)
+{
+	const char *path = GUEST("channels-static");
+	const char *const arguments[] = {"channels", path, TEST_GUESTS, NULL};
+	const struct kvmsb_path_rule rule = {.path = TEST_GUESTS, .kind = KVMSB_PATH_DIRECTORY};
+	struct kvmsb_options options = fixture_options(path);
+	struct kvmsb *master, *fork;
+	uint64_t before;
+
+	(void)state;
+	options.arguments = arguments;
+	options.paths = &rule;
+	options.path_count = 1;
+	options.temporary_size = UINT64_C(1) << 20;
+	master = fixture_master(&options);
+	fork = fixture_fork(master);
+	before = fixture_statistics(master).file_memory;
+	assert_in_range(before, 40000, 80000);
+	assert_int_equal(fixture_statistics(fork).file_memory, before);
+	fixture_call(fork, "leave_all", NUMBERS(ENDING_returned));
+	assert_true(fixture_statistics(fork).file_memory > before);
+	assert_int_equal(fixture_statistics(master).file_memory, before);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_int_equal(fixture_statistics(fork).file_memory, before);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shell),
-		cmocka_unit_test(python),
-		cmocka_unit_test(database),
-		cmocka_unit_test(many_files),
+		cmocka_unit_test(shell),      cmocka_unit_test(python),
+		cmocka_unit_test(database),   cmocka_unit_test(many_files),
+		cmocka_unit_test(statistics),
 	};
 
 	if (!fixture_can_run())

@@ -159,7 +159,7 @@ struct kvmsb_options {
 	uint64_t file_size_limit;
 
 	/* Bytes of a private /tmp in memory, names and all else counted; at least 64 KiB; 0: there is
-	 * none. It is empty at first. What the master left in it its forks see, each changes its own,
+	 * none. It is empty at first, but for options.directory where that lies in it. What the master left in it its forks see, each changes its own,
 	 * and a reset puts the master's back. It hides what the host has there, but for rules of
 	 * `paths` beneath it. It is memory of the host beyond fork_memory_limit, for each sandbox that
 	 * changes something as much as it changes. Files of memfd_create(2) count with it; without it
@@ -376,6 +376,8 @@ struct kvmsb_statistics {
 	uint64_t pages_restored;      /* copied back by resets */
 	uint64_t pages_held;          /* made private before a request wrote them, by this fork and by those
 	                                 before it whose memory it took over */
+	uint64_t file_memory;         /* bytes of files in memory that it sees now, the master's included, as
+	                                 options.temporary_size counts them */
 
 	/* The machine now. */
 	uint64_t machine_forks;       /* live forks of the program */

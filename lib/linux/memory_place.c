@@ -185,6 +185,39 @@ int memory_open(struct place *place, const struct path *path, uint32_t flags, ui
 }
 
 /*
+ * At the beginning.
+ */
+
+static int make_directory(struct process *process, const char *text)
+{
+	struct tmpfs_walk walk;
+	uint64_t inode;
+	int error = tmpfs_walk(process->tmpfs, text, false, &walk);
+	const struct tmpfs_name name = {walk.directory, walk.name, walk.length};
+
+	return error || walk.inode ? error
+	                           : tmpfs_make(process->tmpfs, &name, S_IFDIR | 0755, &inode);
+}
+
+int memory_make_directories(struct process *process, const char *text)
+{
+	struct path path;
+	int error = path_normalise(&path, "/", text);
+	char *end = path.text + strlen(MEMORY_PATH), behind;
+
+	if (error || !memory_is_mounted(process) || !path_is_within(path.text, MEMORY_PATH))
+		return 0;
+	while (*end && !error) {
+		end += 1 + strcspn(end + 1, "/");
+		behind = *end;
+		*end = '\0';
+		error = make_directory(process, within(&path));
+		*end = behind;
+	}
+	return error == -ENOMEM ? error : 0;
+}
+
+/*
  * Changing names.
  */
 

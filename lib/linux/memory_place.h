@@ -19,6 +19,12 @@ bool memory_is_mounted(const struct process *process);
 /* Whether this path lies in it. */
 bool memory_holds(const struct place_view *view, const char *path);
 
+/*
+ * Makes the directories of a path that lies in it, for a new process, whose
+ * current directory it is. Returns 0 or -ENOMEM; what has no room is left out.
+ */
+int memory_make_directories(struct process *process, const char *text);
+
 /* One step of place_find(). */
 int memory_find(const struct place_view *view, struct path *path, bool follow, struct place *place);
 

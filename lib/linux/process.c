@@ -6,6 +6,7 @@
 #include "process.h"
 
 #include "files.h"
+#include "memory_place.h"
 #include "mm.h"
 #include "resource_limits.h"
 #include "signals.h"
@@ -38,9 +39,11 @@ static int create_tmpfs(struct process *process)
 		.user = PROCESS_USER,
 		.group = PROCESS_GROUP,
 	};
+	int error;
 
 	clock_gettime(CLOCK_REALTIME, &options.now);
-	return tmpfs_create(&process->tmpfs, &options);
+	error = tmpfs_create(&process->tmpfs, &options);
+	return error ? error : memory_make_directories(process, process->files->directory);
 }
 
 int process_init(struct process *process, struct space *space, const struct process_config *config)
