@@ -175,6 +175,15 @@ int guest_zero(struct process *process, uint64_t address, uint64_t length)
 	return copy(process, address, NULL, NULL, length);
 }
 
+uint64_t guest_peek(struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	uint64_t done = 0;
+
+	while (done < length && !guest_read(process, address + done, (char *)data + done, 1))
+		done++;
+	return done;
+}
+
 int64_t guest_read_string(struct process *process, uint64_t address, char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

@@ -1203,14 +1203,17 @@ static void test_calls_are_traced(void **state)
 	CALL(guest, 0x10706, 0);
 	assert_string_equal(guest->log, "sys_is_storage|1|sys_is_storage() = 0");
 	CALL(guest, REGISTER, 1, 0x400000);
-	assert_string_equal(guest->log, "register_func|1|register_func(0x1, 0x400000)");
+	assert_string_equal(guest->log, "register_func|1|register_func(1, 0x400000)");
 	CALL(guest, 0x10005, 1, 2, 3, 4);
-	assert_string_equal(
-		guest->log,
-		"sys_set_cacheable|1|sys_set_cacheable(0x1, 0x2, 0x3, 0x4) = -1 ENOSYS");
+	assert_string_equal(guest->log, "sys_set_cacheable|1|sys_set_cacheable(1, 2, 3, 4) = -1 "
+	                                "ENOSYS (Function not implemented)");
+	CALL(guest, LOG, fake_put_text(guest, "hello\n"), 6);
+	assert_string_equal(guest->log, "sys_log|1|sys_log(\"hello\\n\", 6)");
+	CALL(guest, LOG, FAKE_END, 6);
+	assert_non_null(strstr(guest->log, "|0|sys_log(0x"));
 	CALL(guest, 0x10003, 1);
 	assert_string_equal(guest->log, "hypercall_0x10003|1|hypercall_0x10003(0x1, 0, 0, 0, 0, 0)"
-	                                " = -1 ENOSYS");
+	                                " = -1 ENOSYS (Function not implemented)");
 	CALL(guest, WAIT, 0);
 	assert_string_equal(guest->log, "wait_for_requests|0|wait_for_requests() = ?");
 	CALL(guest, WAIT, 0);

@@ -475,6 +475,40 @@ static void test_mremap_of_file(void **state)
 	fake_file_close(1);
 }
 
+/* As the page would be, and it is as little there as before. */
+static void test_peek_brings_nothing_in(void **state)
+{
+	uint64_t words[2] = {1, 2};
+	uint8_t bytes[32];
+	struct world world;
+
+	(void)state;
+	world_begin(&world);
+	fake_file_open(1, content, sizeof(content));
+	map_at(&world, BASE, 2, RW);
+	assert_int_equal(CALL(&world, mmap, BASE + PAGES(2), PAGES(1), PROT_READ,
+	                      MAP_PRIVATE | MAP_FIXED, 1, PAGES(1)),
+	                 BASE + PAGES(2));
+	map_at(&world, BASE + PAGES(4), 1, 0);
+	assert_int_equal(guest_peek(&world.process, BASE + PAGES(1), words, 16), 16);
+	assert_int_equal(words[0] | words[1], 0);
+	assert_int_equal(guest_peek(&world.process, BASE + PAGES(2) - 8, bytes, 32), 32);
+	assert_int_equal(bytes[7], 0);
+	assert_memory_equal(bytes + 8, content + PAGES(1), 24);
+	assert_int_equal(guest_peek(&world.process, BASE + PAGES(3) - 3, bytes, 32), 3);
+	assert_int_equal(guest_peek(&world.process, BASE + PAGES(4), bytes, 32), 0);
+	assert_int_equal(guest_peek(&world.process, LAYOUT_USER_END - 1, bytes, 32), 0);
+	assert_int_equal(guest_peek(&world.process, UINT64_MAX, bytes, 32), 0);
+	assert_int_equal(world.fake.count, 0);
+	words[0] = 42;
+	assert_int_equal(guest_write(&world.process, BASE, words, sizeof(words)), 0);
+	words[0] = 0;
+	assert_int_equal(guest_peek(&world.process, BASE, words, sizeof(words)), 16);
+	assert_int_equal(words[0], 42);
+	world_end(&world);
+	fake_file_close(1);
+}
+
 /* What only the map itself sees does not make two mappings of one. */
 static void test_mremap_of_pieces(void **state)
 {
@@ -2130,6 +2164,7 @@ int main(void)
 		cmocka_unit_test(test_mremap),
 		cmocka_unit_test(test_mremap_of_file),
 		cmocka_unit_test(test_mremap_of_pieces),
+		cmocka_unit_test(test_peek_brings_nothing_in),
 		cmocka_unit_test(test_mremap_of_inaccessible_pieces),
 		cmocka_unit_test(test_brk),
 		cmocka_unit_test(test_madvise),

@@ -963,6 +963,7 @@ FIELDS process process_fields = {
 	AS("timekeeper: the machine's"),
 	AS("deadline: set by each run"),
 	AS("end: ENDING"),
+	AS("denied: set by each system call"),
 	AS("exit_status: ENDING(exited)"),
 	AS("exit_signal: ENDING(killed)"),
 	AS("callback_begin: set by the sandbox"),

@@ -162,8 +162,12 @@ struct kvmsb_trace_event {
 	uint64_t number;       /* the system call's number */
 	uint64_t arguments[6]; /* as passed in registers */
 	int64_t result;        /* what the guest gets; a negative errno for a failure */
-	const char *text;      /* one decoded line without newline: openat(AT_FDCWD, "/etc/motd", 0) = 3 */
+	const char *text;      /* one decoded line without newline, at most 767 characters:
+	                          openat(AT_FDCWD, "/etc/motd", O_RDONLY|O_CLOEXEC) = 3 */
 	int finished;          /* 0: the call did not return (exit_group) */
+	int denied;            /* 1: the host's policy refused it; the result is what Linux would say */
+	uint64_t duration_ns;  /* on the host's clock, of what was done for it: without the way out of
+	                          the guest and back, and without this function */
 };
 
 /*

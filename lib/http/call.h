@@ -19,7 +19,7 @@ struct call {
 	struct process *process;
 	uint32_t number;
 	const char *name; /* NULL: there is no such call */
-	unsigned count;   /* of arguments */
+	const char *format; /* of its arguments, for traces */
 	const uint64_t *arguments;
 	uint64_t *result;
 	enum hypercall_action action;
@@ -45,10 +45,13 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
  */
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data);
 
-/* Tells the host's trace function, which there is. answered: the call has a result. */
-void call_trace(const struct call *call, bool answered);
+/*
+ * Tells the host's trace function, which there is. answered: the call has a
+ * result. duration: of the handler, in ns.
+ */
+void call_trace(const struct call *call, bool answered, uint64_t duration);
 
-#define HYPERCALL(number, name, count, when, handler, note) int call_##handler(struct call *call);
+#define HYPERCALL(number, name, format, when, handler, note) int call_##handler(struct call *call);
 /* One prototype for each row; handlers of several rows are declared more than once. */
 #include "hypercalls.def"
 #undef HYPERCALL

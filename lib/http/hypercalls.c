@@ -5,6 +5,7 @@
  */
 #include "hypercalls.h"
 
+#include "../time_limit.h"
 #include "../util.h"
 #include "call.h"
 #include "exchange.h"
@@ -21,20 +22,20 @@ enum hypercall_when {
 struct hypercall {
 	uint32_t number;
 	const char *name;
-	unsigned count;
+	const char *format;
 	enum hypercall_when when;
 	int (*handler)(struct call *call);
 };
 
 enum hypercall_row {
-#define HYPERCALL(number, name, count, when, handler, note) ROW_##name,
+#define HYPERCALL(number, name, format, when, handler, note) ROW_##name,
 #include "hypercalls.def"
 #undef HYPERCALL
 };
 
 static const struct hypercall rows[] = {
-#define HYPERCALL(number, name, count, when, handler, note)                                        \
-	{number, #name, count, when, call_##handler},
+#define HYPERCALL(number, name, format, when, handler, note)                                       \
+	{number, #name, format, when, call_##handler},
 #include "hypercalls.def"
 #undef HYPERCALL
 };
@@ -42,7 +43,7 @@ static const struct hypercall rows[] = {
 static const struct hypercall *find(uint32_t number)
 {
 	switch (number) {
-#define HYPERCALL(number, name, count, when, handler, note)                                        \
+#define HYPERCALL(number, name, format, when, handler, note)                                       \
 	case number:                                                                               \
 		return &rows[ROW_##name];
 #include "hypercalls.def"
@@ -108,13 +109,13 @@ enum hypercall_action hypercalls_run(struct hypercalls *hypercalls, struct proce
                                      uint32_t number, const uint64_t arguments[6], uint64_t *result)
 {
 	const struct hypercall *row = find(number);
-	const uint64_t before = *result;
+	const uint64_t before = *result, start = process->config->trace != NULL ? time_now() : 0;
 	struct call call = {
 		.hypercalls = hypercalls,
 		.process = process,
 		.number = number,
 		.name = row != NULL ? row->name : NULL,
-		.count = row != NULL ? row->count : 6,
+		.format = row != NULL ? row->format : "xxxxxx",
 		.arguments = arguments,
 		.result = result,
 		.action = HYPERCALL_CONTINUE,
@@ -122,7 +123,7 @@ enum hypercall_action hypercalls_run(struct hypercalls *hypercalls, struct proce
 
 	dispatch(&call, row);
 	if (process->config->trace != NULL)
-		call_trace(&call, *result != before);
+		call_trace(&call, *result != before, time_now() - start);
 	return call.action;
 }
 

@@ -44,7 +44,7 @@ int ask_path(struct process *process, uint32_t access, struct path *path)
 	if (process_call_end(process))
 		return -EINTR;
 	if (error)
-		return error < 0 && error >= -ERRNO_MAXIMUM ? error : -EACCES;
+		return process_deny(process, error < 0 && error >= -ERRNO_MAXIMUM ? error : -EACCES);
 	error = take_answer(path, rewritten);
 	path->answered = true;
 	return error;

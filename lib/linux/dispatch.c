@@ -5,6 +5,7 @@
  */
 #include "dispatch.h"
 
+#include "../time_limit.h"
 #include "../util.h"
 #include "handlers.h"
 #include "trace.h"
@@ -45,9 +46,15 @@ void process_system_call(struct process *process)
 	};
 	uint32_t number = (uint32_t)registers->rax;
 	const struct system_call *call = system_call_find(number);
-	int64_t result = call ? call->handler(process, arguments) : -ENOSYS;
+	const uint64_t start = process->config->trace ? time_now() : 0;
+	int64_t result;
 
+	process->denied = false;
+	result = call ? call->handler(process, arguments) : -ENOSYS;
+	/* No file system is read-only but by the rules. */
+	if (result == -EROFS)
+		process_deny(process, 0);
 	registers->rax = (uint64_t)result;
 	if (process->config->trace)
-		trace_system_call(process, number, call, arguments, result);
+		trace_system_call(process, number, call, arguments, result, time_now() - start);
 }

@@ -83,6 +83,12 @@ int guest_write(struct process *process, uint64_t address, const void *data, uin
 int guest_zero(struct process *process, uint64_t address, uint64_t length);
 
 /*
+ * As guest_read(), but leaves everything as it is: no page is brought in, no
+ * limit reached. Returns how many bytes from the start could be read.
+ */
+uint64_t guest_peek(struct process *process, uint64_t address, void *data, uint64_t length);
+
+/*
  * A NUL-terminated string of at most size - 1 characters. Returns its length,
  * -EFAULT, -ENOMEM, or -ENAMETOOLONG.
  */

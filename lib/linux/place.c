@@ -212,7 +212,9 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 	} else if (rule) {
 		error = find_host(view, rule, path, follow, place);
 	}
-	return error == -ENOENT ? find_made_up(view, path, place) : error;
+	if (error == -ENOENT)
+		error = find_made_up(view, path, place);
+	return error == -ENOENT && !rule ? process_deny(view->process, error) : error;
 }
 
 int place_find(const struct place_view *view, struct path *path, bool follow, struct place *place)
@@ -387,11 +389,13 @@ static int create_host_file(const struct place_view *view, enum file_kind kind, 
 	return 0;
 }
 
-static int open_ancestor(const struct path *path, uint32_t flags, struct file **file)
+static int open_ancestor(const struct place_view *view, const struct path *path, uint32_t flags,
+                         struct file **file)
 {
 	if (flags & O_PATH)
 		return create_file(FILE_PATH, path, file);
-	return wants_write(flags) || (flags & O_CREAT) ? -EISDIR : -EACCES;
+	return process_deny(view->process,
+	                    wants_write(flags) || (flags & O_CREAT) ? -EISDIR : -EACCES);
 }
 
 static int open_device(const struct place *place, const struct path *path, uint32_t flags,
@@ -494,7 +498,7 @@ static int open_found(const struct place_view *view, struct place *place, const 
 	case PLACE_LINK:
 		return flags & O_PATH ? create_file(FILE_PATH, path, file) : -ELOOP;
 	default:
-		return open_ancestor(path, flags, file);
+		return open_ancestor(view, path, flags, file);
 	}
 }
 

@@ -43,7 +43,7 @@ static int refuse_new(const struct place_view *view, const struct path *path)
 	if (error)
 		return error;
 	place_close(&place);
-	return place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS;
+	return process_deny(view->process, place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS);
 }
 
 static int refuse(const struct place_view *view, struct path *path, enum place_change change)
@@ -61,7 +61,7 @@ static int refuse(const struct place_view *view, struct path *path, enum place_c
 	place_close(&place);
 	if (change == PLACE_CREATE)
 		return -EEXIST;
-	return place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS;
+	return process_deny(view->process, place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS);
 }
 
 /*

@@ -125,6 +125,7 @@ void process_reset(struct process *process, const struct process *master)
 	process->attributes = master->attributes;
 	process->usage = master->usage;
 	process->end = PROCESS_RUNS;
+	process->denied = false;
 	process->exit_status = 0;
 	process->exit_signal = 0;
 }

@@ -98,6 +98,7 @@ struct process {
 	const struct timekeeper *timekeeper; /* of its machine; NULL: the host's clocks as they are */
 	uint64_t deadline;       /* time_now() at the end of this run */
 	enum process_end end;    /* set by a handler that ends the run */
+	bool denied;             /* the host's policy refused what this call asked for: for traces */
 	int exit_status;
 	int exit_signal;
 
@@ -139,6 +140,13 @@ void process_destroy(struct process *process);
  * is the guest's errno, or process->end.
  */
 void process_system_call(struct process *process);
+
+/* Answers `error`, and notes that it is the host's policy that refuses. */
+static inline int process_deny(struct process *process, int error)
+{
+	process->denied = true;
+	return error;
+}
 
 /*
  * Around every call of a function of the host (streams, traces): the vCPU is

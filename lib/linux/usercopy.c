@@ -73,6 +73,33 @@ int guest_read(struct process *process, uint64_t address, void *data, uint64_t l
 	return 0;
 }
 
+/* At most to the page's end; returns the bytes read. */
+static int64_t peek_page(struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	const void *host;
+
+	if (!is_user(address, 1))
+		return -EFAULT;
+	if (space_pin_read(process->space, gva(address), &length, &host) < 0)
+		return mm_read_absent(process, address, data, length);
+	memcpy(data, host, length);
+	return (int64_t)length;
+}
+
+uint64_t guest_peek(struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	uint64_t done = 0;
+
+	while (done < length) {
+		int64_t part = peek_page(process, address + done, (char *)data + done, length - done);
+
+		if (part < 0)
+			break;
+		done += (uint64_t)part;
+	}
+	return done;
+}
+
 /* data may be NULL: zeros. */
 static int store(struct process *process, uint64_t address, const char *data, uint64_t length)
 {
