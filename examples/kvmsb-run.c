@@ -4,6 +4,7 @@
  * calls or requests forks of it. See kvmsb-run --help.
  */
 #include "run-options.h"
+#include "run-trace.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,12 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static void trace(void *user, const struct kvmsb_trace_event *event)
-{
-	(void)user;
-	fprintf(stderr, "%s\n", event->text);
-}
 
 /* ---- What went wrong ---- */
 
@@ -361,13 +356,13 @@ static int go_on(const struct run_options *options, struct kvmsb *sandbox,
 
 static int run(struct run_options *options)
 {
+	static struct run_trace trace;
 	struct kvmsb_result result = KVMSB_RESULT_INIT;
 	struct kvmsb_error detail = KVMSB_ERROR_INIT;
 	struct kvmsb *sandbox;
 	int error, status;
 
-	if (options->trace)
-		options->sandbox.trace = trace;
+	run_trace_start(&trace, options);
 	error = kvmsb_create(&sandbox, &options->sandbox, &detail);
 	if (error < 0) {
 		fprintf(stderr, "kvmsb-run: %s\n", detail.detail);
@@ -378,6 +373,8 @@ static int run(struct run_options *options)
 		status = host_failed(options, sandbox, "run", error);
 	else
 		status = go_on(options, sandbox, &result);
+	if (options->trace_summary)
+		run_trace_print_summary(&trace);
 	if (options->statistics)
 		print_statistics("program", sandbox);
 	kvmsb_destroy(sandbox);

@@ -48,11 +48,14 @@ static const char help[] =
 	"                        /usr/lib, /usr/lib64, /usr/local/lib and /etc/ld.so.cache\n"
 	"  --env NAME=VALUE      a variable of its environment; NAME alone takes the value\n"
 	"                        it has here; may be repeated\n"
+	"  --trace               print its system calls on standard error; given twice, with\n"
+	"                        the seconds that each took in the host\n"
+	"  --trace-summary       print their sums at the end: time in the host, calls, those\n"
+	"                        that failed, those that are not allowed\n"
 	"  --fake-time TIME      its clocks begin at TIME (seconds since 1970, or as\n"
 	"                        2026-01-31T12:00:00Z) and stand still, but for what it sleeps,\n"
 	"                        which takes no time\n"
 	"  --fake-step DURATION  and for this (ns, us, ms, s) that each look at them adds\n"
-	"  --trace               print its system calls on standard error\n"
 	"  --stats               print statistics on standard error at the end\n"
 	"\n"
 	"  --get URL             run main() until it waits for requests, freeze it, fork it,\n"
@@ -94,6 +97,7 @@ enum long_option {
 	OPTION_FAKE_TIME,
 	OPTION_FAKE_STEP,
 	OPTION_TRACE,
+	OPTION_TRACE_SUMMARY,
 	OPTION_STATS,
 	OPTION_GET,
 	OPTION_HEADER,
@@ -118,6 +122,7 @@ static const struct option long_options[] = {
 	{"fake-time", required_argument, NULL, OPTION_FAKE_TIME},
 	{"fake-step", required_argument, NULL, OPTION_FAKE_STEP},
 	{"trace", no_argument, NULL, OPTION_TRACE},
+	{"trace-summary", no_argument, NULL, OPTION_TRACE_SUMMARY},
 	{"stats", no_argument, NULL, OPTION_STATS},
 	{"get", required_argument, NULL, OPTION_GET},
 	{"header", required_argument, NULL, OPTION_HEADER},
@@ -382,7 +387,10 @@ static int take_flag(struct run_options *options, int option)
 		options->default_paths = false;
 		return -1;
 	case OPTION_TRACE:
-		options->trace = true;
+		options->trace++;
+		return -1;
+	case OPTION_TRACE_SUMMARY:
+		options->trace_summary = true;
 		return -1;
 	case OPTION_STATS:
 		options->statistics = true;

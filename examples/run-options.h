@@ -44,7 +44,8 @@ struct run_options {
 
 	unsigned long repeat;
 	bool default_paths;
-	bool trace;
+	unsigned trace; /* 1: a line for each call, 2: with its time */
+	bool trace_summary;
 	bool statistics;
 };
 
