@@ -13,8 +13,8 @@
 #include <time.h>
 
 const struct area *const areas[] = {
-	&call_area,    &fork_area,   &memory_area, &thread_area,
-	&program_area, &native_area, &crowd_area,
+	&call_area,    &fork_area,   &memory_area,     &thread_area,
+	&program_area, &native_area, &comparison_area, &crowd_area,
 };
 const size_t area_count = ARRAY_SIZE(areas);
 

@@ -47,11 +47,12 @@ struct area {
 	const struct figure *figures;
 	size_t count;
 	bool apart;           /* in rounds of its own, after the others: it would be in their way */
+	bool on_request;      /* only with --programs, --filter or --goals: depends on what is installed */
 	void (*finish)(void); /* after its last round; may be NULL */
 };
 
 extern const struct area call_area, fork_area, memory_area, thread_area, program_area, native_area,
-	crowd_area;
+	comparison_area, crowd_area;
 extern const struct area *const areas[];
 extern const size_t area_count;
 
@@ -123,5 +124,8 @@ int request(struct kvmsb *sandbox, const char *url, double *kvm_runs);
 /* Something done over and over: WARM_UP times, then `count` times on the clock. */
 typedef int (*operation)(struct bench *bench, double *kvm_runs);
 int time_operation(struct bench *bench, operation operate, unsigned count, struct sample *sample);
+
+/* The figure exit_roundtrip, which others are held against. */
+int measure_exit_roundtrip(struct bench *bench, struct sample *sample);
 
 #endif

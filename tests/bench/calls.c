@@ -72,7 +72,7 @@ static int measure_loop(struct bench *bench, int (*loop)(struct kvmsb *, struct 
 	return result;
 }
 
-static int measure_exit_roundtrip(struct bench *bench, struct sample *sample)
+int measure_exit_roundtrip(struct bench *bench, struct sample *sample)
 {
 	return measure_loop(bench, loop_run, sample);
 }

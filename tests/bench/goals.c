@@ -30,6 +30,18 @@ static const struct goal {
 	{"reset_vmcall_16", 1.15, "vmcall", "vmcall_ratio_reset_vmcall_16", 1, false},
 	{"fork_vmcall_destroy", 1.5, "vmcall", "vmcall_ratio_fork_vmcall_destroy", 1, false},
 	{"scaling_2", 1800, NULL, NULL, 0, true},
+	{"syscall", 1.2, "exit_roundtrip", "exit_ratio_syscall", 1, false},
+	{"program_python3", 1, "allowance_python3", "allowance_ratio_python3", 0, false},
+	{"kvm_runs_python3", 1.05, "native_calls_python3", "call_ratio_python3", 0, false},
+	{"program_sha256sum", 1, "allowance_sha256sum", "allowance_ratio_sha256sum", 0, false},
+	{"kvm_runs_sha256sum", 1.05, "native_calls_sha256sum", "call_ratio_sha256sum", 0, false},
+	{"program_perl", 1, "allowance_perl", "allowance_ratio_perl", 0, false},
+	{"kvm_runs_perl", 1.05, "native_calls_perl", "call_ratio_perl", 0, false},
+	{"program_sqlite3", 1, "allowance_sqlite3", "allowance_ratio_sqlite3", 0, false},
+	{"kvm_runs_sqlite3", 1.05, "native_calls_sqlite3", "call_ratio_sqlite3", 0, false},
+	{"compute", 1 / 0.97, "native_compute", "native_ratio_compute", 0, false},
+	{"python_loop", 1 / 0.97, "native_python_loop", "native_ratio_python_loop", 0, false},
+	{"python_hash", 1 / 0.97, "native_python_hash", "native_ratio_python_hash", 0, false},
 };
 #define GOAL_COUNT (sizeof(goals) / sizeof(goals[0]))
 

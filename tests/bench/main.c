@@ -22,12 +22,12 @@
 struct options {
 	struct settings settings;
 	const char *filter;
-	bool json, goals;
+	bool json, goals, programs;
 };
 
 static const char usage[] =
 	"usage: kvmsb-bench [--json | --goals] [--filter TEXT] [--samples N] [--forks N]\n"
-	"                   [--guests DIRECTORY]\n"
+	"                   [--programs] [--guests DIRECTORY]\n"
 	"\n"
 	"Measures the library on this machine: the median and the minimum of many\n"
 	"batches, and how many KVM_RUN calls one operation takes.\n"
@@ -38,6 +38,8 @@ static const char usage[] =
 	"  --samples N         batches of each figure (default 31)\n"
 	"  --forks N           forks that live at once where it is about very many of\n"
 	"                      them (default 100000: 2.5 GB of memory)\n"
+	"  --programs          also programs that are installed here, beside their native runs;\n"
+	"                      --goals has them, and --filter if they fit\n"
 	"  --guests DIRECTORY  where the guest programs are\n"
 	"  --help              this text\n"
 	"\n"
@@ -58,10 +60,15 @@ static int check(const struct options *options)
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
-		{"json", no_argument, NULL, 'j'},         {"goals", no_argument, NULL, 'o'},
-		{"filter", required_argument, NULL, 'f'}, {"samples", required_argument, NULL, 's'},
-		{"forks", required_argument, NULL, 'n'},  {"guests", required_argument, NULL, 'g'},
-		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, 'j'},
+		{"goals", no_argument, NULL, 'o'},
+		{"filter", required_argument, NULL, 'f'},
+		{"samples", required_argument, NULL, 's'},
+		{"forks", required_argument, NULL, 'n'},
+		{"guests", required_argument, NULL, 'g'},
+		{"programs", no_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -76,6 +83,8 @@ static int parse(int argc, char **argv, struct options *options)
 			options->settings.samples = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'n')
 			options->settings.crowd = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'p')
+			options->programs = true;
 		else if (option == 'g')
 			options->settings.guests = optarg;
 		else if (option == 'h')
@@ -84,6 +93,18 @@ static int parse(int argc, char **argv, struct options *options)
 			return -1;
 	}
 	return optind == argc ? check(options) : -1;
+}
+
+static bool is_unwanted(const struct options *options, const struct figure *figure)
+{
+	if (options->programs || options->goals || options->filter != NULL)
+		return false;
+	for (size_t i = 0; i < area_count; i++)
+		if (areas[i]->on_request)
+			for (size_t j = 0; j < areas[i]->count; j++)
+				if (figure == &areas[i]->figures[j])
+					return true;
+	return false;
 }
 
 /* Only what is asked for; and where it says how many forks, it says the truth. */
@@ -96,7 +117,8 @@ static void choose(struct table *table, const struct options *options)
 		    options->settings.crowd != CROWD_DEFAULT)
 			snprintf(series->name, sizeof(series->name), "fork_at_%u",
 			         options->settings.crowd);
-		series->stopped = (options->filter != NULL &&
+		series->stopped = is_unwanted(options, series->figure) ||
+		                  (options->filter != NULL &&
 		                   strstr(series->name, options->filter) == NULL) ||
 		                  (options->goals && !goals_need(series->figure->name));
 	}
