@@ -602,7 +602,7 @@ static void an_out_at_the_same_address_is_not_skipped(void **unused)
 #define NEXT_INSTRUCTION_RAN 0x600d
 
 static const uint64_t middle_numbers[] = {
-#define HYPERCALL(number, name, count, when, handler, note) number,
+#define HYPERCALL(number, name, format, when, handler, note) number,
 #include "http/hypercalls.def"
 #undef HYPERCALL
 	/* Without a row, and system calls: harmless ones, those that end a process, none at all. */

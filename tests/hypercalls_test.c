@@ -141,7 +141,7 @@ static const struct {
 	uint32_t number;
 	const char *name, *handler;
 } rows[] = {
-#define HYPERCALL(number, name, count, when, handler, note) {number, #name, #handler},
+#define HYPERCALL(number, name, format, when, handler, note) {number, #name, #handler},
 #include "http/hypercalls.def"
 #undef HYPERCALL
 };

@@ -16,6 +16,7 @@
 #include "linux/mm_internal.h"
 #include "linux/resource_limits.h"
 #include "linux/signals.h"
+#include "linux/trace_format.h"
 #include "sandbox.h"
 #include "time_scale.h"
 #include "util.h"
@@ -1085,13 +1086,13 @@ enum system_call {
 static const struct {
 	const char *name, *handler;
 } hypercalls[] = {
-#define HYPERCALL(number, name, count, when, handler, note) {#name, #handler},
+#define HYPERCALL(number, name, format, when, handler, note) {#name, #handler},
 #include "http/hypercalls.def"
 #undef HYPERCALL
 };
 
 enum hypercall_row {
-#define HYPERCALL(number, name, count, when, handler, note) HYPERCALL_##name,
+#define HYPERCALL(number, name, format, when, handler, note) HYPERCALL_##name,
 #include "http/hypercalls.def"
 #undef HYPERCALL
 	HYPERCALL_COUNT
@@ -1110,9 +1111,19 @@ static void count_rows_of_system_calls(struct rows rows[SYSTEM_CALL_COUNT])
 #include "channels.def"
 }
 
+/* Strings and buffers that are read do not count. */
 static bool has_pointer(const char *format)
 {
-	return strpbrk(format, "pr") != NULL;
+	struct trace_token token;
+
+	while (trace_next_token(&format, &token)) {
+		/* fcntl(2)'s argument is one for locks only. */
+		if (token.kind == '<' && strncmp(token.name, "fcntl>", 6) == 0)
+			continue;
+		if (strchr("pr<{", token.kind) != NULL)
+			return true;
+	}
+	return false;
 }
 
 static bool rows_are_right(const char *name, const char *format, struct rows rows)

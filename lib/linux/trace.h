@@ -8,19 +8,10 @@
 
 #include "dispatch.h"
 #include "process.h"
+#include "trace_format.h"
 #include "trace_line.h"
 
 #include <stdint.h>
-
-/* One argument of a format. */
-struct trace_token {
-	char kind;        /* a letter, or '[', '<', '{' */
-	const char *name; /* for the last three */
-	size_t length;
-};
-
-/* Takes the next argument off the format; false: there is none. */
-bool trace_next_token(const char **format, struct trace_token *token);
 
 /* "(first, second)" as the format says. A result below 0 is a failure: nothing was filled. */
 void trace_add_arguments(struct trace_line *line, struct process *process, const char *format,
