@@ -12,6 +12,7 @@
 
 #include "kvmsandbox/error.h"
 #include "kvmsandbox/http.h"
+#include "kvmsandbox/override.h"
 #include "kvmsandbox/policy.h"
 #include "kvmsandbox/result.h"
 #include "kvmsandbox/sandbox.h"

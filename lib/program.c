@@ -3,6 +3,7 @@
 #include "program.h"
 
 #include "error.h"
+#include "linux/override.h"
 #include "linux/policy.h"
 #include "sized.h"
 #include "util.h"
@@ -220,6 +221,9 @@ static int configure(struct program *program, struct kvmsb_error *error)
 	struct process_config *config = &program->config;
 	int result = policy_create(&config->policy, options->paths, options->path_count, error);
 
+	if (result == 0)
+		result = override_list_create(&config->overrides, options->overrides,
+		                              options->override_count, error);
 	if (result < 0)
 		return result;
 	result = copy_policy(&config->ask, options->policy, error);
@@ -289,6 +293,7 @@ void program_destroy(struct program *program)
 	if (program == NULL)
 		return;
 	policy_destroy(program->config.policy);
+	override_list_destroy(program->config.overrides);
 	free(program->config.directory);
 	free(program->config.program);
 	free(program->bytes);

@@ -967,6 +967,8 @@ FIELDS process process_fields = {
 	AS("denied: set by each system call"),
 	AS("exit_status: ENDING(exited)"),
 	AS("exit_signal: ENDING(killed)"),
+	AS("sandbox: its own"),
+	AS("in_override: not after a run"),
 	AS("callback_begin: set by the sandbox"),
 	AS("callback_end: set by the sandbox"),
 };

@@ -25,7 +25,8 @@
  * "over": a fault, a time-out, a limit. A fork that exits is over, too.
  *
  * -EBUSY: the sandbox is running: used from inside its own callback. Only
- * kvmsb_memory_read(), kvmsb_symbol() and kvmsb_get_statistics() work there.
+ * kvmsb_memory_read(), kvmsb_symbol() and kvmsb_get_statistics() work there, and
+ * kvmsb_memory_write() in the function of an override (override.h).
  *
  * -ECHILD: the calling process is not the one that created the sandbox but a
  * fork(2) of it. Only kvmsb_destroy() works there; it frees the child's copy
@@ -53,6 +54,7 @@
 #define KVMSANDBOX_SANDBOX_H
 
 #include "error.h"
+#include "override.h"
 #include "policy.h"
 #include "result.h"
 #include "version.h"
@@ -167,6 +169,9 @@ struct kvmsb_options {
 	 * MAP_PRIVATE, and MAP_SHARED for reading; a page keeps what the file had when it was first
 	 * used. MAP_SHARED for writing is -ENODEV. */
 	uint64_t temporary_size;
+
+	const struct kvmsb_override *overrides; /* system calls that the host answers itself (override.h) */
+	size_t override_count;
 };
 #define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)
@@ -327,7 +332,7 @@ KVMSB_EXPORT int kvmsb_symbol(const struct kvmsb *sandbox, const char *name, uin
  *
  * Returns 0, -EFAULT (some of the range is not the guest's to use; what lies
  * before it may have been copied), -EROFS (write to a master), -EBUSY (write
- * from a callback), -ECHILD, -ENOMEM.
+ * from a callback other than an override's), -ECHILD, -ENOMEM.
  */
 KVMSB_EXPORT int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void *data,
                                    size_t length);

@@ -8,6 +8,7 @@
 #include "../time_limit.h"
 #include "../util.h"
 #include "handlers.h"
+#include "override.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -36,6 +37,24 @@ int64_t sys_unsupported(struct process *process, const uint64_t arguments[6])
 	return -ENOSYS;
 }
 
+/* The host's own answer, if it has one to give, else the library's. */
+static int64_t answer(struct process *process, uint32_t number, const struct system_call *call,
+                      const uint64_t arguments[6])
+{
+	const struct kvmsb_override *override = override_find(process->config->overrides, number);
+	int64_t result = KVMSB_SYSTEM_CALL_DEFAULT;
+
+	if (override)
+		result = override_call(process, override, arguments);
+	if (result != KVMSB_SYSTEM_CALL_DEFAULT)
+		return result;
+	result = call ? call->handler(process, arguments) : -ENOSYS;
+	/* No file system is read-only but by the rules. */
+	if (result == -EROFS)
+		process_deny(process, 0);
+	return result;
+}
+
 /* System V x86-64 ABI A.2.1. Linux looks at the lower half of RAX only. */
 void process_system_call(struct process *process)
 {
@@ -50,10 +69,7 @@ void process_system_call(struct process *process)
 	int64_t result;
 
 	process->denied = false;
-	result = call ? call->handler(process, arguments) : -ENOSYS;
-	/* No file system is read-only but by the rules. */
-	if (result == -EROFS)
-		process_deny(process, 0);
+	result = answer(process, number, call, arguments);
 	registers->rax = (uint64_t)result;
 	if (process->config->trace)
 		trace_system_call(process, number, call, arguments, result, time_now() - start);

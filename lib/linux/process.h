@@ -28,6 +28,7 @@ struct policy;
 struct tmpfs;
 struct process;
 struct timekeeper;
+struct override_list;
 
 /* What all sandboxes of one program share, and nobody changes after creation. */
 struct process_config {
@@ -37,6 +38,7 @@ struct process_config {
 	uint64_t file_size_limit; /* of files of the host that guests write; 0: none */
 	kvmsb_trace_function trace;
 	void *trace_user;
+	struct override_list *overrides; /* linux/override.h; NULL: none */
 	char *directory;       /* initial current directory, absolute */
 	char *program;         /* AT_EXECFN, /proc/self/exe */
 	uint64_t stack_size;
@@ -101,6 +103,9 @@ struct process {
 	bool denied;             /* the host's policy refused what this call asked for: for traces */
 	int exit_status;
 	int exit_signal;
+
+	struct kvmsb *sandbox;   /* whose process it is: for functions of the host; else unknown here */
+	bool in_override;        /* the host's function for a system call is running */
 
 	/* For process_call_begin() and process_call_end(); may be NULL. */
 	void (*callback_begin)(struct process *process);
