@@ -52,7 +52,7 @@ struct space {
 	uint64_t table_count;
 	uint64_t page_limit;   /* of frames and tables together */
 	bool limit_reached;    /* since it was last asked: page_limit refused something */
-	struct space_need needs[SPACE_NEEDS]; /* of the first need_count, the last one counts anew */
+	struct space_need needs[SPACE_NEEDS]; /* the last ones of need_count, in turn */
 	uint32_t need_count;
 	uint64_t taken_count;  /* frames that a reset takes away */
 	uint64_t reloadable_count; /* frames of files, which a fault brings back */
@@ -120,9 +120,9 @@ void space_free_idle(struct machine *machine);
 void space_settle(struct space *fork);
 
 /*
- * Settling leaves the pages in [start, end) as they are. The guest's instruction
- * needs several at once, a system call fills a few with one read(2). For as long
- * as the last SPACE_NEEDS ones are known, and until space_need_nothing().
+ * Settling leaves the pages in [start, end) as they are, until space_need_nothing()
+ * or for the next SPACE_NEEDS calls; one with the same start replaces the one before.
+ * An instruction of the guest needs several pages at once, a read(2) fills a few.
  */
 void space_need(struct space *space, uint64_t start, uint64_t end);
 
@@ -136,7 +136,9 @@ void space_enter(struct space *space);
 
 /*
  * Maps `length` bytes of fresh zeroed frames at va (page aligned, nothing may
- * be mapped there: -EEXIST). fate: what a reset of a fork does with them.
+ * be mapped there: -EEXIST). fate: what a reset of a fork does with them. A page
+ * that is still zeros, or FRAME_KEPT, may be gone after any later operation, for a
+ * fault to bring it back; not so once space_pin_load() was used for it.
  * Returns 0, -ENOMEM (limit or host; nothing of it is mapped then), -EINVAL.
  */
 int space_map(struct space *space, gva_t va, uint64_t length, unsigned protection,
