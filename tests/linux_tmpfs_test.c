@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -232,6 +233,50 @@ static void owner_and_umask(void **state)
 	assert_int_equal(status->st_uid, PROCESS_USER);
 	assert_int_equal(CALL(guest, SYS_chown, path(guest, "/tmp/f"), PROCESS_USER, -1), 0);
 	assert_int_equal(CALL(guest, SYS_chown, path(guest, "/tmp/f"), 0, -1), -EPERM);
+}
+
+static void times(void **state)
+{
+	struct fake_guest *guest = guest_of(state);
+	const struct timespec values[2] = {{.tv_sec = 5, .tv_nsec = 6}, {.tv_nsec = UTIME_OMIT}};
+	const struct stat *status;
+	struct timespec made;
+
+	put(guest, "/tmp/f", "x");
+	made = status_of(guest, "/tmp/f")->st_mtim;
+	assert_in_range(made.tv_sec, time(NULL) - 100, time(NULL));
+	memcpy(fake_pointer(guest, DATA_AT), values, sizeof(values));
+	assert_int_equal(CALL(guest, SYS_utimensat, AT_FDCWD, path(guest, "/tmp/f"), DATA_AT, 0), 0);
+	status = status_of(guest, "/tmp/f");
+	assert_int_equal(status->st_atim.tv_sec, 5);
+	assert_int_equal(status->st_atim.tv_nsec, 6);
+	assert_memory_equal(&status->st_mtim, &made, sizeof(made));
+	assert_int_equal(CALL(guest, SYS_utimensat, AT_FDCWD, path(guest, "/tmp/f"), FAKE_HOLE, 0),
+	                 -EFAULT);
+}
+
+/* With a clock that is made up, files have its times: the same in each run. */
+static void times_made_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process_config config = fixture->config;
+	struct timespec made[2];
+
+	config.clock = KVMSB_CLOCK_MADE_UP;
+	config.clock_start = UINT64_C(7000000000);
+	config.clock_step = 1000;
+	for (int i = 0; i < 2; i++) {
+		struct fake_guest other_guest;
+		struct fake_guest *guest = &other_guest;
+
+		fake_guest_create(guest, &config);
+		put(guest, "/tmp/f", "x");
+		made[i] = status_of(guest, "/tmp/f")->st_mtim;
+		assert_int_equal(made[i].tv_sec, 7);
+		assert_int_equal(status_of(guest, "/tmp")->st_atim.tv_sec, 7);
+		fake_guest_destroy(guest);
+	}
+	assert_memory_equal(&made[0], &made[1], sizeof(made[0]));
 }
 
 static void mount_point(void **state)
@@ -630,6 +675,8 @@ int main(void)
 		TEST(first_directory),
 		TEST(open_flags),
 		TEST(owner_and_umask),
+		TEST(times),
+		TEST(times_made_up),
 		TEST(mount_point),
 		TEST(rules_and_other_file_systems),
 		TEST(links),

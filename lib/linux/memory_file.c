@@ -7,19 +7,18 @@
 #include "../util.h"
 #include "deadline.h"
 #include "mm.h"
+#include "process_clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 int memory_begin_change(struct process *process)
 {
-	struct timespec now;
+	uint64_t now = process_clock_realtime(process);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return tmpfs_make_own(&process->tmpfs, now);
+	return tmpfs_make_own(&process->tmpfs, process_clock_timespec(now));
 }
 
 struct file *memory_file_create(enum file_kind kind, uint64_t inode, const char *path)

@@ -8,12 +8,12 @@
 #include "files.h"
 #include "memory_place.h"
 #include "mm.h"
+#include "process_clock.h"
 #include "resource_limits.h"
 #include "signals.h"
 #include "tmpfs.h"
 
 #include <string.h>
-#include <time.h>
 
 /* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
 static void set_attributes(struct process_attributes *attributes, const struct process_config *config)
@@ -39,9 +39,13 @@ static int create_tmpfs(struct process *process)
 		.user = PROCESS_USER,
 		.group = PROCESS_GROUP,
 	};
+	uint64_t now = process->config->clock_start;
 	int error;
 
-	clock_gettime(CLOCK_REALTIME, &options.now);
+	/* Looking at a made-up clock moves it. */
+	if (!process_clock_is_made_up(process))
+		now = process_clock_realtime(process);
+	options.now = process_clock_timespec(now);
 	error = tmpfs_create(&process->tmpfs, &options);
 	return error ? error : memory_make_directories(process, process->files->directory);
 }

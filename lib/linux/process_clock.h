@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /*
  * The time of a clock of clock_gettime(2) now, in ns. Those of processor time
@@ -27,6 +28,12 @@ int process_clock_read(struct process *process, int32_t clock, uint64_t *time);
 /* Those that are always there: of today, and for lengths of time. */
 uint64_t process_clock_realtime(struct process *process);
 uint64_t process_clock_monotonic(struct process *process);
+
+/* As system calls and struct stat have it. */
+static inline struct timespec process_clock_timespec(uint64_t time)
+{
+	return (struct timespec){.tv_sec = (time_t)(time / 1000000000), .tv_nsec = (long)(time % 1000000000)};
+}
 
 static inline bool process_clock_is_made_up(const struct process *process)
 {
