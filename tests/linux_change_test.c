@@ -1330,7 +1330,7 @@ static void test_no_descriptor_of_the_host(void **state)
 }
 
 /*
- * Without memory.
+ * Without memory, and with a host that fails.
  */
 
 static unsigned allocations, fail_at;
@@ -1343,6 +1343,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *pointer, size_t size);
 char *__wrap_strdup(const char *text);
+
+static unsigned calls, call_to_fail;
 
 static bool fails(void)
 {
@@ -1367,6 +1369,66 @@ void *__wrap_realloc(void *pointer, size_t size)
 char *__wrap_strdup(const char *text)
 {
 	return fails() ? NULL : __real_strdup(text);
+}
+
+/* Calls of the host on files. */
+
+static bool call_fails(void)
+{
+	if (!call_to_fail || ++calls != call_to_fail)
+		return false;
+	errno = EIO;
+	return true;
+}
+
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+int __real_fstat64(int fd, struct stat *status);
+int __real_fstatfs64(int fd, void *status);
+ssize_t __real_pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
+int __real_ftruncate64(int fd, off_t length);
+int __real_mkdirat(int fd, const char *name, mode_t mode);
+int __real_unlinkat(int fd, const char *name, int flags);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+int __wrap_fstat64(int fd, struct stat *status);
+int __wrap_fstatfs64(int fd, void *status);
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
+int __wrap_ftruncate64(int fd, off_t length);
+int __wrap_mkdirat(int fd, const char *name, mode_t mode);
+int __wrap_unlinkat(int fd, const char *name, int flags);
+
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	return call_fails() ? -1 : __real_syscall(number, a, b, c, d, e, f);
+}
+
+int __wrap_fstat64(int fd, struct stat *status)
+{
+	return call_fails() ? -1 : __real_fstat64(fd, status);
+}
+
+int __wrap_fstatfs64(int fd, void *status)
+{
+	return call_fails() ? -1 : __real_fstatfs64(fd, status);
+}
+
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+	return call_fails() ? -1 : __real_pwritev64v2(fd, parts, count, offset, flags);
+}
+
+int __wrap_ftruncate64(int fd, off_t length)
+{
+	return call_fails() ? -1 : __real_ftruncate64(fd, length);
+}
+
+int __wrap_mkdirat(int fd, const char *name, mode_t mode)
+{
+	return call_fails() ? -1 : __real_mkdirat(fd, name, mode);
+}
+
+int __wrap_unlinkat(int fd, const char *name, int flags)
+{
+	return call_fails() ? -1 : __real_unlinkat(fd, name, flags);
 }
 
 static unsigned count_descriptors(void)
@@ -1395,6 +1457,10 @@ static int64_t change_files(struct fixture *fixture)
 		result = CALL(guest, SYS_sendfile, fd, 0, 0, 10) == -EINVAL ? 0 : -ENOMEM;
 	if (!result)
 		result = on_path(fixture, SYS_truncate, "write/made", 0);
+	if (!result)
+		result = on_path(fixture, SYS_unlink, "write/made", 0);
+	if (!result)
+		result = on_path(fixture, SYS_mknod, "write/made", 0600);
 	if (!result)
 		result = on_path(fixture, SYS_mkdir, "write/d", 0700);
 	if (!result)
@@ -1446,6 +1512,28 @@ static void test_every_allocation_fails_once(void **state)
 	policy_destroy(policy);
 }
 
+static void test_every_call_of_the_host_fails_once(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned before = count_descriptors(), n;
+	int64_t result = -EIO;
+
+	for (n = 1; n < 200 && result; n++) {
+		calls = 0;
+		call_to_fail = n;
+		result = change_files(fixture);
+		call_to_fail = 0;
+		/* What cannot be looked at is hidden or denied. */
+		if (result != 0 && result != -EIO && result != -ENOENT && result != -EACCES &&
+		    result != -ENOMEM)
+			fail_msg("call %u: %d", n, (int)result);
+		clean(fixture);
+		assert_int_equal(count_descriptors(), before);
+	}
+	assert_true(n > 20 && n < 200);
+	assert_outside(fixture);
+}
+
 /*
  * Races.
  */
@@ -1455,7 +1543,7 @@ struct racer {
 	atomic_int stop;
 };
 
-/* Swaps a directory and a link that leads out, as fast as it can. */
+/* Swaps what is there and a link that leads out, as fast as it can. */
 static void *race(void *user)
 {
 	struct racer *racer = user;
@@ -1465,54 +1553,95 @@ static void *race(void *user)
 	return NULL;
 }
 
+/* The guest's name of something beneath `base`, which is "write" or "/data". */
+static const char *below(const char *base, const char *name)
+{
+	static char paths[4][64];
+	static unsigned next;
+	char *path = paths[next++ % ARRAY_SIZE(paths)];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", base, name);
+	return path;
+}
+
+static bool renames(struct fixture *fixture, const char *base, const char *from, const char *to)
+{
+	return on_paths(fixture, SYS_rename, below(base, from), below(base, to)) == 0;
+}
+
+static bool does(struct fixture *fixture, long number, const char *base, const char *name)
+{
+	return on_path(fixture, number, below(base, name), 0) == 0;
+}
+
+static void open_and_write(struct fixture *fixture, const char *base)
+{
+	int64_t fd = open_flags(fixture, below(base, "sub/new"), O_CREAT | O_RDWR);
+
+	if (fd >= 0)
+		assert_int_equal(write_text(fixture, fd, "new"), 3);
+	open_flags(fixture, below(base, "sub/secret"), O_RDWR | O_TRUNC);
+	open_flags(fixture, below(base, "sub/secret"), O_CREAT | O_WRONLY);
+	CALL(&fixture->guest, SYS_close_range, 3, 255, 0);
+}
+
 /* Everything that changes something, beneath what is a directory now and a link then. */
-static unsigned change_all(struct fixture *fixture, struct fake_guest *guest)
+static unsigned change_all(struct fixture *fixture, const char *base)
 {
 	unsigned done = 0;
-	int64_t fd = open_flags(fixture, "write/sub/new", O_CREAT | O_RDWR);
 
-	if (fd >= 0) {
-		done += write_text(fixture, fd, "new") == 3;
-		CALL(guest, SYS_close, fd);
-	}
-	fd = open_flags(fixture, "write/sub/secret", O_RDWR | O_TRUNC);
-	if (fd >= 0)
-		CALL(guest, SYS_close, fd);
-	done += on_paths(fixture, SYS_rename, "write/sub/new", "write/sub/newer") == 0;
-	done += on_path(fixture, SYS_mkdir, "write/sub/directory", 0700) == 0;
-	done += on_path(fixture, SYS_chmod, "write/sub/secret", 0600) == 0;
-	done += on_path(fixture, SYS_truncate, "write/sub/secret", 0) == 0;
-	done += on_path(fixture, SYS_utime, "write/sub/secret", 0) == 0;
-	done += on_paths(fixture, SYS_link, "write/sub/secret", "write/linked") == 0;
-	done += make_symlink(fixture, "x", "write/sub/link") == 0;
-	done += on_path(fixture, SYS_unlink, "write/sub/newer", 0) == 0;
-	done += on_path(fixture, SYS_unlink, "write/sub/link", 0) == 0;
-	done += on_path(fixture, SYS_unlink, "write/linked", 0) == 0;
-	done += on_path(fixture, SYS_rmdir, "write/sub/directory", 0) == 0;
-	done += on_paths(fixture, SYS_rename, "write/sub/secret", "write/taken") == 0;
-	done += on_paths(fixture, SYS_rename, "write/taken", "write/sub/secret") == 0;
+	open_and_write(fixture, base);
+	done += renames(fixture, base, "sub/new", "sub/newer");
+	done += does(fixture, SYS_mkdir, base, "sub/directory");
+	done += does(fixture, SYS_chmod, base, "sub/secret");
+	done += does(fixture, SYS_truncate, base, "sub/secret");
+	done += does(fixture, SYS_utime, base, "sub/secret");
+	done += on_paths(fixture, SYS_link, below(base, "sub/secret"), below(base, "linked")) == 0;
+	done += make_symlink(fixture, "x", below(base, "sub/link")) == 0;
+	done += does(fixture, SYS_unlink, base, "sub/newer");
+	done += does(fixture, SYS_unlink, base, "sub/link");
+	done += does(fixture, SYS_unlink, base, "linked");
+	done += does(fixture, SYS_rmdir, base, "sub/directory");
+	done += renames(fixture, base, "sub/secret", "taken");
+	done += renames(fixture, base, "taken", "sub/secret");
 	return done;
 }
 
-static void run_race(struct fixture *fixture)
+/* Directories of one host, and the guest's name of them: with links followed by hand, and not. */
+static const char *const bases[][2] = {{"write", "write"}, {"real", "/data"}};
+
+static void race_in(struct fixture *fixture, const char *const base[2], const char *swapped,
+                    const char *with, const char *outside)
 {
 	struct racer racer = {.stop = 0};
-	struct stat before, after, secret_before, secret_after;
+	struct stat status;
 	unsigned done = 0;
 	pthread_t thread;
 
-	make_file(fixture, "write/sub/secret", "public");
-	make_link(fixture, "write/swap", "../outside");
-	strcpy(racer.a, host(fixture, "write/sub"));
-	strcpy(racer.b, host(fixture, "write/swap"));
-	assert_int_equal(stat(host(fixture, "outside"), &before), 0);
-	assert_int_equal(stat(host(fixture, "outside/secret"), &secret_before), 0);
+	mkdir(host(fixture, below(base[0], "sub")), 0755);
+	make_file(fixture, below(base[0], "sub/secret"), "public");
+	make_link(fixture, below(base[0], with), outside);
+	strcpy(racer.a, host(fixture, below(base[0], swapped)));
+	strcpy(racer.b, host(fixture, below(base[0], with)));
 	assert_int_equal(pthread_create(&thread, NULL, race, &racer), 0);
-	for (unsigned i = 0; i < 400; i++)
-		done += change_all(fixture, &fixture->guest);
+	for (unsigned i = 0; i < 60; i++)
+		done += change_all(fixture, base[1]);
 	atomic_store(&racer.stop, 1);
 	pthread_join(thread, NULL);
 	assert_true(done > 0);
+	if (lstat(racer.a, &status) == 0 && S_ISLNK(status.st_mode))
+		syscall(SYS_renameat2, AT_FDCWD, racer.a, AT_FDCWD, racer.b, RENAME_EXCHANGE_FLAG);
+}
+
+static void run_race(struct fixture *fixture, const char *swapped, const char *with,
+                     const char *outside)
+{
+	struct stat before, after, secret_before, secret_after;
+
+	assert_int_equal(stat(host(fixture, "outside"), &before), 0);
+	assert_int_equal(stat(host(fixture, "outside/secret"), &secret_before), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+		race_in(fixture, bases[i], swapped, with, outside);
 	assert_int_equal(stat(host(fixture, "outside"), &after), 0);
 	assert_int_equal(stat(host(fixture, "outside/secret"), &secret_after), 0);
 	assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
@@ -1522,15 +1651,21 @@ static void run_race(struct fixture *fixture)
 
 static void test_races(void **state)
 {
-	run_race(*state);
+	run_race(*state, "sub", "swap", "../outside");
 }
 
-static void test_races_with_links_followed_by_hand(void **state)
+static void test_races_of_names(void **state)
+{
+	run_race(*state, "sub/secret", "sub/swap", "../../outside/secret");
+}
+
+static void test_races_when_asked(void **state)
 {
 	struct asked asked;
 
 	be_asked(*state, &asked);
-	run_race(*state);
+	run_race(*state, "sub", "swap", "../outside");
+	run_race(*state, "sub/secret", "sub/swap", "../../outside/secret");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1572,8 +1707,10 @@ int main(void)
 		TEST(test_no_rules_reach_nothing),
 		TEST(test_no_descriptor_of_the_host),
 		TEST(test_every_allocation_fails_once),
+		TEST(test_every_call_of_the_host_fails_once),
 		TEST(test_races),
-		TEST(test_races_with_links_followed_by_hand),
+		TEST(test_races_of_names),
+		TEST(test_races_when_asked),
 	};
 
 	return cmocka_run_group_tests_name("linux_change", tests, NULL, NULL);

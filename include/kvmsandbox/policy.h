@@ -125,8 +125,9 @@ struct kvmsb_path_request {
  * Asked once for every path that a system call of the guest names, before
  * anything of it is looked at, and for every path that a symbolic link leads
  * to: links are then followed one by one. A path that was rewritten is not
- * asked for again. Descriptors that are open need no path, and a directory
- * that may be listed shows names whatever the function says of them.
+ * asked for again, but what is named from a directory that was reached by one
+ * lies beneath the new name. Descriptors that are open need no path, and a
+ * directory that may be listed shows names whatever the function says of them.
  *
  * Returns 0: the rules decide; or a negative errno, which is the guest's result
  * (-ENOENT hides, -EACCES denies). Anything else counts as -EACCES. The program

@@ -9,11 +9,13 @@
 #include "deadline.h"
 #include "memory_file.h"
 #include "quiet.h"
+#include "resource_limits.h"
 #include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,7 +25,7 @@
 
 static uint64_t size_limit(const struct process *process)
 {
-	return process->config->file_size_limit ? process->config->file_size_limit : INT64_MAX;
+	return min_u64(process->limits->limit[RLIMIT_FSIZE].current, INT64_MAX);
 }
 
 /* man 2 getrlimit, RLIMIT_FSIZE. */

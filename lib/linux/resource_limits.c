@@ -23,6 +23,8 @@ static void set_all(struct limit limit[LIMITS_COUNT], const struct process_confi
 		limit[none[i]] = (struct limit){0, 0};
 	limit[RLIMIT_STACK] = (struct limit){config->stack_size, config->stack_size};
 	limit[RLIMIT_NOFILE] = (struct limit){FILES_MAXIMUM, FILES_MAXIMUM};
+	if (config->file_size_limit)
+		limit[RLIMIT_FSIZE] = (struct limit){config->file_size_limit, config->file_size_limit};
 	limit[RLIMIT_NPROC] = (struct limit){1, 1};
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The resource limits that a process is told of and may lower: man 2 getrlimit.
- * They are kept and mean nothing else: those of the sandbox hold whatever these
- * say.
+ * They are kept and mean nothing else, but for RLIMIT_FSIZE, which holds for files
+ * of the host: the limits of the sandbox hold whatever these say.
  *
  * A struct limits is immutable while it is shared and copied by the first
  * change, like struct signals.
