@@ -285,6 +285,19 @@ static void sizes_are_checked(void **state)
 	assert_int_equal(kvmsb_create(&sandbox, &options, &error), -EINVAL);
 }
 
+static void paths_within(void **state)
+{
+	(void)state;
+	assert_true(kvmsb_path_is_within("/a/b", "/a"));
+	assert_true(kvmsb_path_is_within("/a/b", "/a/"));
+	assert_true(kvmsb_path_is_within("/a", "/a"));
+	assert_true(kvmsb_path_is_within("/a", "/"));
+	assert_true(kvmsb_path_is_within("/", "/"));
+	assert_false(kvmsb_path_is_within("/ab", "/a"));
+	assert_false(kvmsb_path_is_within("/a", "/a/b"));
+	assert_false(kvmsb_path_is_within("/a", ""));
+}
+
 /* As a limit of Linux, it is the guest's end unless it takes the signal. */
 static void a_limit_of_sizes(void **state)
 {
@@ -322,6 +335,7 @@ int main(void)
 		TEST(sandboxes_are_used_meanwhile),
 		TEST(variables_are_chosen),
 		TEST(sizes_are_checked),
+		TEST(paths_within),
 		TEST(a_limit_of_sizes),
 	};
 

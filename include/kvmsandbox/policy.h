@@ -136,6 +136,18 @@ struct kvmsb_path_request {
  */
 typedef int (*kvmsb_path_function)(void *user, struct kvmsb_path_request *request);
 
+/* For such a function: whether a path is this directory or lies beneath it; both absolute. */
+static inline int kvmsb_path_is_within(const char *path, const char *directory)
+{
+	size_t i = 0;
+
+	while (directory[i] != '\0' && path[i] == directory[i])
+		i++;
+	if (i == 0 || directory[i] != '\0')
+		return 0;
+	return path[i] == '\0' || path[i] == '/' || path[i - 1] == '/';
+}
+
 /*
  * Asked by kvmsb_create(), in its thread, for every variable of
  * kvmsb_options.environment: "NAME=value". Returns what the program gets instead,

@@ -184,7 +184,7 @@ struct kvmsb_options {
  *
  * Returns 0, or
  *  -EINVAL        an option is out of its range, or no program is given
- *  -E2BIG         options->size has an unknown non-zero tail; or arguments and
+ *  -E2BIG         options or options->policy has an unknown non-zero tail; or arguments and
  *                 environment do not fit a quarter of the stack
  *  -ENOENT, -EACCES and other errors of open(2) and read(2): of /dev/kvm, of the
  *                 program or its interpreter (PT_INTERP, which is one of the

@@ -54,7 +54,7 @@ static ssize_t write_pieces(int descriptor, const struct transfer_pieces *pieces
 	struct quiet quiet;
 	ssize_t result;
 
-	quiet_begin(&quiet);
+	quiet_begin_with_file(&quiet);
 	do
 		result = pwritev2(descriptor, pieces->piece, (int)pieces->count, (off_t)offset,
 		                  flags);
@@ -120,7 +120,7 @@ static int truncate_host(int descriptor, uint64_t length)
 	struct quiet quiet;
 	int result;
 
-	quiet_begin(&quiet);
+	quiet_begin_with_file(&quiet);
 	do
 		result = ftruncate(descriptor, (off_t)length);
 	while (result < 0 && errno == EINTR);
@@ -148,7 +148,7 @@ static int allocate_host(int descriptor, uint32_t mode, uint64_t offset, uint64_
 	struct quiet quiet;
 	int result;
 
-	quiet_begin(&quiet);
+	quiet_begin_with_file(&quiet);
 	do
 		result = fallocate(descriptor, (int)mode, (off_t)offset, (off_t)length);
 	while (result < 0 && errno == EINTR);

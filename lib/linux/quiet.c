@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 /* Takes a signal that this thread has blocked, if one is pending. */
 static void take_back(int number)
@@ -33,8 +34,18 @@ void quiet_begin(struct quiet *quiet)
 	sigaddset(&raised, SIGPIPE);
 	sigaddset(&raised, SIGXFSZ);
 	sigaddset(&raised, SIGTTOU);
+	quiet->begun = true;
 	sigpending(&quiet->pending);
 	pthread_sigmask(SIG_BLOCK, &raised, &quiet->before);
+}
+
+void quiet_begin_with_file(struct quiet *quiet)
+{
+	struct rlimit limit;
+
+	quiet->begun = false;
+	if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
+		quiet_begin(quiet);
 }
 
 void quiet_end(const struct quiet *quiet)
@@ -42,6 +53,8 @@ void quiet_end(const struct quiet *quiet)
 	int error = errno;
 	sigset_t now;
 
+	if (!quiet->begun)
+		return;
 	sigpending(&now);
 	take_back_new(quiet, &now, SIGPIPE);
 	take_back_new(quiet, &now, SIGXFSZ);
