@@ -942,8 +942,14 @@ static void test_select(void **state)
 	memset(sets, 0, 4096);
 	assert_int_equal(CALL(guest, SYS_select, INT32_MAX, AT, AT, AT, AT_2), 0);
 	assert_int_equal(CALL(guest, SYS_select, 8, FAKE_HOLE, 0, 0, AT_2), -EFAULT);
-	set_time(guest, AT_2, 0, 1000000);
+	set_time(guest, AT_2, 0, -1);
 	assert_int_equal(CALL(guest, SYS_select, 0, 0, 0, 0, AT_2), -EINVAL);
+	set_time(guest, AT_2, -1, 0);
+	assert_int_equal(CALL(guest, SYS_select, 0, 0, 0, 0, AT_2), -EINVAL);
+	/* More than a second has: as Linux. */
+	sets[0] = 1;
+	set_time(guest, AT_2, 0, 1000000);
+	assert_int_equal(CALL(guest, SYS_select, 1, AT, 0, 0, AT_2), 1);
 	sets[0] = 0;
 	sets[1] = 9;
 	assert_int_equal(CALL(guest, SYS_pselect6, 0, 0, 0, 0, 0, AT), -EINTR);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct place_view lookup_view(struct process *process, uint32_t access)
 {
@@ -26,7 +27,24 @@ struct place_view lookup_view(struct process *process, uint32_t access)
 	};
 }
 
-int lookup_base(const struct process *process, int dirfd, const char **base)
+/* With O_PATH anything can be open. */
+static bool is_directory(struct process *process, const struct file *file)
+{
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
+	struct stat status = {0};
+	struct place place;
+
+	if (file->kind != FILE_PATH)
+		return file_is_directory(file);
+	if (place_of_file(&view, file, &place))
+		return false;
+	if (place_stat(&place, &status))
+		status.st_mode = 0;
+	place_close(&place);
+	return S_ISDIR(status.st_mode);
+}
+
+int lookup_base(struct process *process, int dirfd, const char **base)
 {
 	const struct open_file *open;
 
@@ -36,7 +54,7 @@ int lookup_base(const struct process *process, int dirfd, const char **base)
 	open = files_look(process, dirfd);
 	if (!open)
 		return -EBADF;
-	if (!file_is_directory(open->file) && open->file->kind != FILE_PATH)
+	if (!is_directory(process, open->file))
 		return -ENOTDIR;
 	*base = open->file->path;
 	return 0;

@@ -25,7 +25,7 @@ struct place_view lookup_view(struct process *process, uint32_t access);
 int lookup_path(const struct place_view *view, int dirfd, uint64_t address, struct path *path);
 
 /* The directory that a relative path is relative to; lives as long as the descriptor. */
-int lookup_base(const struct process *process, int dirfd, const char **base);
+int lookup_base(struct process *process, int dirfd, const char **base);
 
 /*
  * What a path is. flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH; others do not

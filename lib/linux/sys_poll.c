@@ -160,19 +160,20 @@ static int write_sets(struct process *process, const struct select *select)
 	return error;
 }
 
-/* Linux fs/select.c: the poll events that each set stands for. */
+/* Linux fs/select.c: the poll events that each set stands for; O_PATH has POLLNVAL only. */
 static int select_one(struct process *process, struct select *select, uint32_t fd)
 {
-	static const int events[3] = {READABLE | POLLHUP | POLLERR, WRITABLE | POLLERR, POLLPRI};
+	static const int events[3] = {READABLE | POLLHUP | POLLERR | POLLNVAL,
+	                              WRITABLE | POLLERR | POLLNVAL, POLLPRI | POLLNVAL};
 	uint64_t bit = UINT64_C(1) << (fd % 64);
 	int is, ready = 0;
 
 	if (!((select->asked[0][fd / 64] | select->asked[1][fd / 64] | select->asked[2][fd / 64]) &
 	      bit))
 		return 0;
-	is = events_of(process, (int)fd);
-	if (is & POLLNVAL)
+	if (!files_look(process, (int)fd))
 		return -EBADF;
+	is = events_of(process, (int)fd);
 	for (int i = 0; i < 3; i++) {
 		if (!(select->asked[i][fd / 64] & bit) || !(is & events[i]))
 			continue;
@@ -208,10 +209,30 @@ static int64_t do_select(struct process *process, const uint64_t arguments[6], u
 	return result ? result : ready;
 }
 
+/* Unlike other calls, Linux fs/select.c takes more microseconds than a second has. */
+static int read_select_time_out(struct process *process, uint64_t address, uint64_t *nanoseconds)
+{
+	struct guest_time time = {0};
+	uint64_t seconds;
+	int error = address ? guest_read(process, address, &time, sizeof(time)) : 0;
+
+	*nanoseconds = DEADLINE_NEVER;
+	if (error || !address)
+		return error;
+	if (time.seconds < 0 || time.fraction < 0)
+		return -EINVAL;
+	seconds = (uint64_t)time.seconds + (uint64_t)(time.fraction / GUEST_TIMEVAL);
+	*nanoseconds = DEADLINE_NEVER - 1;
+	if (seconds < DEADLINE_NEVER / NANOSECONDS)
+		*nanoseconds = seconds * NANOSECONDS +
+		               (uint64_t)(time.fraction % GUEST_TIMEVAL) * 1000;
+	return 0;
+}
+
 int64_t sys_select(struct process *process, const uint64_t arguments[6])
 {
 	uint64_t nanoseconds;
-	int64_t result = read_time_out(process, arguments[4], GUEST_TIMEVAL, &nanoseconds);
+	int64_t result = read_select_time_out(process, arguments[4], &nanoseconds);
 
 	if (result)
 		return result;

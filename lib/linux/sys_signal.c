@@ -160,10 +160,11 @@ static int64_t send_to(struct process *process, bool exists, uint64_t number)
 {
 	int signal = (int)number;
 
-	if (signal != 0 && !is_signal(signal))
-		return -EINVAL;
+	/* Linux looks for the process first. */
 	if (!exists)
 		return -ESRCH;
+	if (signal != 0 && !is_signal(signal))
+		return -EINVAL;
 	return signal ? signals_raise(process, signal) : 0;
 }
 

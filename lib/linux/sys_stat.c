@@ -316,6 +316,22 @@ static int64_t read_link_of(struct process *process, const struct place *place, 
 	return -EINVAL;
 }
 
+/* man 2 readlink: an empty path is the descriptor itself, which O_PATH | O_NOFOLLOW may have opened. */
+static int64_t read_open_link(struct process *process, int dirfd, uint64_t address, uint64_t size)
+{
+	struct place place;
+	int64_t result;
+
+	if (dirfd == AT_FDCWD)
+		return -ENOENT;
+	result = lookup_descriptor(process, dirfd, &place);
+	if (result)
+		return result;
+	result = read_link_of(process, &place, address, size);
+	place_close(&place);
+	return result == -EINVAL ? -ENOENT : result;
+}
+
 static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_address,
                            uint64_t address, uint64_t size)
 {
@@ -328,6 +344,9 @@ static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_add
 		return -EINVAL;
 	size = (uint32_t)size;
 	result = lookup_path(&view, dirfd, path_address, &path);
+	/* Of an empty path, or no link either way. */
+	if (result == -ENOENT)
+		return read_open_link(process, dirfd, address, size);
 	if (result)
 		return result;
 	if (lookup_own_descriptor(&path) >= 0)

@@ -197,7 +197,19 @@ int64_t transfer_scatter(struct transfer *transfer, const void *data, uint64_t l
 	return copy(transfer, copy_in, (uint8_t *)(uintptr_t)data, length);
 }
 
+/* As Linux, page by page: what lies before one that is bad is done, and counted. */
 int64_t transfer_zero(struct transfer *transfer, uint64_t length)
 {
-	return copy(transfer, copy_zero, NULL, length);
+	uint64_t zeroed = 0, in_page;
+	int64_t result;
+
+	length = min_u64(length, transfer->left);
+	while (zeroed < length) {
+		in_page = PAGE_SIZE - (current(transfer)->address & (PAGE_SIZE - 1));
+		result = copy(transfer, copy_zero, NULL, min_u64(in_page, length - zeroed));
+		if (result < 0)
+			return zeroed ? (int64_t)zeroed : result;
+		zeroed += (uint64_t)result;
+	}
+	return (int64_t)zeroed;
 }
