@@ -62,7 +62,7 @@ run_gcc() {
 }
 
 run_clang() {
-	build build-clang clang && run build-clang
+	build build-clang clang && run build-clang --no-suite programs
 }
 
 run_sanitize() {
@@ -70,7 +70,7 @@ run_sanitize() {
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export KVMSB_SOAK_SECONDS=60
 	build build-sanitize clang -Db_sanitize=address,undefined -Db_lundef=false &&
-		run build-sanitize --timeout-multiplier 4
+		run build-sanitize --no-suite programs --timeout-multiplier 4
 	unset ASAN_OPTIONS UBSAN_OPTIONS KVMSB_SOAK_SECONDS
 }
 
