@@ -11,6 +11,9 @@ demo_packages="meson ninja-build gcc libc6-dev linux-libc-dev binutils pkg-confi
 	busybox-static lua5.4"
 test_packages="g++ clang libclang-rt-14-dev libcmocka-dev musl-tools abigail-tools
 	xz-utils bzip2 gzip qemu-system-x86 zstd"
+# What tests/programs/programs.def runs.
+program_packages="brotli bc coreutils dash gawk jq libpython3.11-testsuite netpbm openssl perl
+	sqlite3 webp"
 
 has_package() {
 	dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -q '^installed'
@@ -42,7 +45,7 @@ install_packages() {
 
 packages=$demo_packages
 if [ "${1:-demo}" = tests ]; then
-	packages="$packages $test_packages"
+	packages="$packages $test_packages $program_packages"
 	# Any Rust compiler will do, Debian's or another.
 	command -v rustc >/dev/null || packages="$packages rustc"
 fi
