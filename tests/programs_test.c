@@ -482,6 +482,94 @@ static int remove_files(void **state)
 	return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* The documentation's table. */
+
+#define TRIES 3
+
+/* The number behind a name in the statistics that kvmsb-run prints. */
+static unsigned long statistic(const struct outcome *outcome, const char *name)
+{
+	const char *found = strstr(outcome->errors, name);
+
+	return found != NULL ? strtoul(found + strlen(name), NULL, 10) : 0;
+}
+
+/* System calls that the program makes natively; 0 where they cannot be counted. */
+static unsigned long count_calls(const struct program *program)
+{
+	const char *words[WORDS + 4] = {TEST_COUNT_CALLS, "-o", path_of("calls")};
+	const char *environment[4] = {NULL};
+	struct outcome outcome;
+	size_t count = 3, variables = 0, length;
+	unsigned long calls;
+	char *text;
+
+	if (access(TEST_COUNT_CALLS, X_OK) != 0)
+		return 0;
+	add_all(words, &count, program->words, WORDS);
+	add_all(environment, &variables, program->environment, 3);
+	outcome = run(words, environment, program->input);
+	discard(&outcome);
+	text = read_all("calls", &length);
+	calls = strtoul(text, NULL, 10);
+	free(text);
+	return calls;
+}
+
+/* The fastest of some runs, natively and inside. */
+static void measure(const struct program *program, double *native, double *inside)
+{
+	struct outcome outcome;
+
+	*native = *inside = 1e9;
+	for (int i = 0; i < TRIES; i++) {
+		outcome = run_natively(program);
+		*native = outcome.seconds < *native ? outcome.seconds : *native;
+		discard(&outcome);
+		outcome = run_in_sandbox(program, false);
+		*inside = outcome.seconds < *inside ? outcome.seconds : *inside;
+		discard(&outcome);
+	}
+}
+
+static void print_row(const struct program *program)
+{
+	double native, inside;
+	struct outcome outcome;
+
+	if (program->missing != NULL) {
+		printf("| %s | no: %s | | | | |\n", program->name, program->missing);
+		return;
+	}
+	measure(program, &native, &inside);
+	outcome = run_in_sandbox(program, true);
+	printf("| %s | yes | %lu | %lu | %.0f ms | %.0f ms |\n", program->name,
+	       statistic(&outcome, "program.kvm_runs "), count_calls(program), native * 1e3,
+	       inside * 1e3);
+	discard(&outcome);
+	fflush(stdout);
+}
+
+static void print_applets(void)
+{
+	printf("\n%zu applets of busybox run:", ARRAY_SIZE(applets));
+	for (size_t i = 0; i < ARRAY_SIZE(applets); i++)
+		printf(" %s", applets[i].words[1]);
+	printf(".\n%zu are not tried; tests/programs/applets.def has the reason for each.\n",
+	       ARRAY_SIZE(excluded_applets));
+}
+
+static int print_table(void)
+{
+	make_more_files(NULL);
+	printf("| program | works | `KVM_RUN` | native system calls | native | inside |\n"
+	       "|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < ARRAY_SIZE(real_programs); i++)
+		print_row(&real_programs[i]);
+	print_applets();
+	return remove_files(NULL);
+}
+
 static int run_few(void)
 {
 	static struct CMUnitTest tests[ARRAY_SIZE(few_programs)];
@@ -519,11 +607,16 @@ static int run_all(void)
 	return cmocka_run_group_tests(tests, make_more_files, remove_files);
 }
 
-/* Arguments: "few" or "all" of the programs, and the name of the only one to run, with * and ?. */
+/*
+ * Arguments: "few" or "all" of the programs, and the name of the only one to run, with *
+ * and ?; or "table", which prints what the documentation has of them.
+ */
 int main(int argc, char **argv)
 {
 	if (!fixture_can_run())
 		return CANNOT_RUN;
+	if (argc > 1 && strcmp(argv[1], "table") == 0)
+		return print_table();
 	if (argc > 2)
 		cmocka_set_test_filter(argv[2]);
 	return argc > 1 && strcmp(argv[1], "all") == 0 ? run_all() : run_few();
