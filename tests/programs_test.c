@@ -42,7 +42,7 @@ struct program {
 	const char *name, *package, *missing;
 	const char *words[WORDS];
 	const char *environment[3];
-	const char *options[5];
+	const char *options[8];
 	const char *input;
 	bool optional;
 };
