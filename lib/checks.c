@@ -181,6 +181,8 @@ static enum reach reach_of(const struct space *space, gpa_t frame)
 
 	if (memory_owns(memory, frame, space->translations.serial))
 		return space->table.frozen ? REACH_READ : REACH_WRITE;
+	if (memory_is_file(memory, frame, PAGE_SIZE))
+		return REACH_READ;
 	for (const struct space *above = space->master; above != NULL; above = above->master)
 		if (memory_owns(memory, frame, above->translations.serial))
 			return REACH_READ;
@@ -235,7 +237,7 @@ static void check_against_master(const struct walk *walk, const struct place *pl
                                  gpa_t frame)
 {
 	const struct space *space = walk->space;
-	const struct frame *own = memory_frame(&space->machine->memory, frame);
+	const struct memory *memory = &space->machine->memory;
 	struct mapping mapping;
 	gpa_t source = gpa(0);
 
@@ -246,10 +248,11 @@ static void check_against_master(const struct walk *walk, const struct place *pl
 		if (flags_of(place->entry) !=
 		    (is_own(space, frame) ? flags_of_copy(mapping.flags) : mapping.flags))
 			wrong(walk, place, "not the master's permissions");
-	} else if (!is_own(space, frame) && !is_zero_frame(space, frame)) {
+	} else if (!is_own(space, frame) && !is_zero_frame(space, frame) &&
+	           !memory_is_file(memory, frame, PAGE_SIZE)) {
 		wrong(walk, place, "a page of the master's where it has none");
 	}
-	if (is_own(space, frame) && own->source != source.value)
+	if (is_own(space, frame) && memory_frame(memory, frame)->source != source.value)
 		wrong(walk, place, "a page would be restored from another one of the master's");
 }
 
@@ -276,6 +279,9 @@ static void check_frame(struct walk *walk, const struct place *place, gva_t page
 		wrong(walk, place, "a sandbox reaches a frame that is not its own");
 	if (reach == REACH_READ && (place->entry & PTE_WRITE) != 0)
 		wrong(walk, place, "a sandbox can write to a frame that others have");
+	if (memory_is_file(&space->machine->memory, frame, PAGE_SIZE) &&
+	    (place->entry & LEAF_COPY_ON_WRITE) != 0)
+		wrong(walk, place, "a write would have the host copy a file's page");
 	if (borrowed != (reach == REACH_READ))
 		wrong(walk, place, "a leaf is marked as borrowed where it is not, or the other way");
 	if (is_own(space, frame))
@@ -308,8 +314,9 @@ static void check_leaf(struct walk *walk, const struct place *place)
 	check_leaf_bits(walk, place);
 	if (!range_within(place->address, length, LAYOUT_USER_END))
 		wrong(walk, place, "a page outside of the program's part");
-	if (!is_aligned(first.value, length) || !memory_is_data(memory, first, length))
-		wrong(walk, place, "a leaf leads out of data memory");
+	if (!is_aligned(first.value, length) ||
+	    (!memory_is_data(memory, first, length) && !memory_is_file(memory, first, length)))
+		wrong(walk, place, "a leaf leads out of data memory and files");
 	for (uint64_t offset = 0; offset < length; offset += PAGE_SIZE)
 		check_frame(walk, place, gva(place->address + offset), gpa(first.value + offset));
 }

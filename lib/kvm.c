@@ -132,16 +132,27 @@ int kvm_vm_create(int kvm, struct kvmsb_error *error)
 	return vm;
 }
 
-int kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host)
+static int set_slot(int vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size, void *host)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uint64_t)(uintptr_t)host,
 	};
 
 	return call(vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host)
+{
+	return set_slot(vm, slot, 0, gpa, size, host);
+}
+
+int kvm_memory_slot_read_only(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host)
+{
+	return set_slot(vm, slot, KVM_MEM_READONLY, gpa, size, host);
 }
 
 int kvm_shadow_pages(int vm, uint64_t pages)

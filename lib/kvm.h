@@ -25,6 +25,9 @@ int kvm_vm_create(int kvm, struct kvmsb_error *error);
 /* size 0 deletes the slot. host is page aligned. */
 int kvm_memory_slot(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host);
 
+/* The same, where the guest can write nothing, whatever its tables say. -EINVAL: KVM has none such. */
+int kvm_memory_slot_read_only(int vm, uint32_t slot, uint64_t gpa, uint64_t size, void *host);
+
 /* How many shadow pages KVM may keep of the VM's page tables, instead of its own default. */
 int kvm_shadow_pages(int vm, uint64_t pages);
 

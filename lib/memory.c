@@ -18,6 +18,9 @@
 #define FIRST_DATA_GROWTH (UINT64_C(16) << 20)
 #define FIRST_TABLE_GROWTH (UINT64_C(2) << 20)
 
+/* Address space for files, where the guest's physical addresses reach so far. */
+#define FILE_BYTES (UINT64_C(16) << 30)
+
 /*
  * Shadow pages that KVM may keep: of the pages in slots the share that it takes
  * by default, and at least so many. A fork that runs has four of its own, and is
@@ -77,6 +80,8 @@ int memory_init(struct memory *memory, int vm, uint64_t data_bytes, uint64_t tab
 	if (result < 0)
 		return result;
 	memory->initialised = true;
+	file_window_init(&memory->files, end,
+	                 min_u64(FILE_BYTES, (UINT64_C(1) << physical_bits) - end));
 	result = init_windows(memory, data_bytes, tables_base, tables_bytes);
 	if (result < 0)
 		memory_destroy(memory, true);
@@ -89,6 +94,7 @@ void memory_destroy(struct memory *memory, bool in_parent)
 		return;
 	window_destroy(&memory->data, in_parent);
 	window_destroy(&memory->tables, in_parent);
+	file_window_destroy(&memory->files, in_parent);
 	if (in_parent) {
 		pthread_mutex_destroy(&memory->lock);
 		pthread_mutex_destroy(&memory->growth_lock);
@@ -100,7 +106,7 @@ void memory_destroy(struct memory *memory, bool in_parent)
 
 static uint64_t committed_bytes(const struct memory *memory)
 {
-	return memory->data.committed + memory->tables.committed;
+	return memory->data.committed + memory->tables.committed + memory->files.committed;
 }
 
 /* KVM no longer follows the slots itself once it was told a number. */
@@ -243,6 +249,19 @@ int memory_reserve(struct memory *memory, uint64_t frames, uint64_t tables)
 	return result == 0 ? reserve_returned(memory, &memory->data, frames) : result;
 }
 
+int memory_map_file(struct memory *memory, int descriptor, uint64_t offset, uint64_t *length,
+                    gpa_t *frame)
+{
+	int result;
+
+	pthread_mutex_lock(&memory->growth_lock);
+	result = file_window_place(&memory->files, memory->vm, &memory->next_slot, descriptor,
+	                           offset, length, frame);
+	allow_shadow_pages(memory);
+	pthread_mutex_unlock(&memory->growth_lock);
+	return result;
+}
+
 /* Frames. */
 
 int memory_frame_allocate(struct memory *memory, uint64_t owner, gpa_t *frame)
@@ -367,9 +386,9 @@ uint64_t *memory_table(const struct memory *memory, gpa_t table)
 #define NESTED_TABLE_BYTES (PAGE_SIZE + 256)
 #define NESTED_TABLES_ABOVE 8u
 
-static uint64_t nested_tables(const struct memory_window *window)
+static uint64_t nested_tables(uint64_t bytes)
 {
-	return window->populated / LARGE_PAGE + 1;
+	return bytes / LARGE_PAGE + 1;
 }
 
 uint64_t memory_kernel_bytes(const struct memory *memory)
@@ -381,6 +400,7 @@ uint64_t memory_kernel_bytes(const struct memory *memory)
 		return slots +
 		       max_u64(memory->shadow_pages, pages / SHADOW_SHARE) * SHADOW_PAGE_BYTES;
 	return slots +
-	       (nested_tables(&memory->data) + nested_tables(&memory->tables) + NESTED_TABLES_ABOVE) *
+	       (nested_tables(memory->data.populated) + nested_tables(memory->tables.populated) +
+	        nested_tables(memory->files.placed) + NESTED_TABLES_ABOVE) *
 	               NESTED_TABLE_BYTES;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest-physical memory of a machine: two windows of frames (window.h), one for
- * data and one for page tables.
+ * data and one for page tables; and one of files, which are nobody's frames
+ * (file_window.h).
  *
  * Every frame has exactly one owner: a space (by its serial), the kernel
  * pages (serial 0 of the machine), the free stack, or for table frames the
@@ -24,6 +25,7 @@
 #define KVMSB_MEMORY_H
 
 #include "address.h"
+#include "file_window.h"
 #include "util.h"
 #include "window.h"
 
@@ -60,9 +62,10 @@ struct memory {
 	int vm;
 	bool shadow;                 /* the host keeps shadow page tables */
 	pthread_mutex_t lock;        /* of both windows' use and stacks, and the quarantine */
-	pthread_mutex_t growth_lock; /* of their growth and of next_slot; takes lock inside */
+	pthread_mutex_t growth_lock; /* of their growth, of files and next_slot; takes lock inside */
 	struct memory_window data;
 	struct memory_window tables;
+	struct file_window files;
 	struct frame *frames;        /* of the data window, one for each */
 	uint64_t *table_epochs;      /* of the tables window: see invalidate.h */
 	uint32_t *quarantine;        /* table frames that wait for a shadow drop */
@@ -119,12 +122,19 @@ uint32_t memory_quarantined(const struct memory *memory);
 void memory_quarantine_release(struct memory *memory, uint32_t count);
 
 /*
+ * Where the file's page at `offset` is; see file_window_place(). descriptor: of
+ * an open file of the host. Returns 0, or -EOPNOTSUPP: it is to be copied.
+ */
+int memory_map_file(struct memory *memory, int descriptor, uint64_t offset, uint64_t *length,
+                    gpa_t *frame);
+
+/*
  * What KVM has allocated in the kernel for the slots and for its own page tables,
  * at most, in bytes. An upper bound of each part: see memory.c.
  */
 uint64_t memory_kernel_bytes(const struct memory *memory);
 
-/* Host pointer to a frame, NULL when gpa is in no committed window. */
+/* Host pointer to a frame, NULL when gpa is in no committed window of frames. */
 void *memory_data(const struct memory *memory, gpa_t frame);
 uint64_t *memory_table(const struct memory *memory, gpa_t table);
 
@@ -133,6 +143,12 @@ static inline bool memory_is_data(const struct memory *memory, gpa_t frame, uint
 	uint64_t offset = frame.value - memory->data.base;
 
 	return range_within(offset, length, memory->data.committed);
+}
+
+/* Whether a guest finds a file's own pages there, which the host must not touch. */
+static inline bool memory_is_file(const struct memory *memory, gpa_t frame, uint64_t length)
+{
+	return file_window_holds(&memory->files, frame, length);
 }
 
 /* Three quarters are in use: what is merely useful should do without. */
@@ -146,9 +162,11 @@ static inline struct frame *memory_frame(const struct memory *memory, gpa_t fram
 	return &memory->frames[window_number(&memory->data, frame)];
 }
 
+/* False for what is no data frame. */
 static inline bool memory_owns(const struct memory *memory, gpa_t frame, uint64_t owner)
 {
-	return memory_frame(memory, frame)->owner == owner;
+	return memory_is_data(memory, frame, PAGE_SIZE) &&
+	       memory_frame(memory, frame)->owner == owner;
 }
 
 #endif

@@ -343,11 +343,25 @@ static int enter(struct kvmsb *sandbox, struct vcpu_exit *exit, uint64_t *kvm_ru
 	return failed;
 }
 
+/*
+ * KVM_RUN failed with EFAULT. True when a file may be the reason: the guest tries
+ * again with copies, or there is no memory for that, and the run is over.
+ */
+static bool file_failed(struct kvmsb *sandbox, struct kvmsb_result *result, bool *over)
+{
+	int answer = mm_files_failed(&sandbox->process);
+
+	if (answer < 0)
+		*over = end(result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	return answer != 0;
+}
+
 /* Enters and routes until the run is over. */
 static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	for (;;) {
 		struct vcpu_exit exit;
+		bool over = false;
 		uint64_t rip;
 		int failed;
 
@@ -356,6 +370,11 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		mm_check(&sandbox->process, result->kvm_runs == 0);
 		rip = sandbox->context.registers.rip;
 		failed = enter(sandbox, &exit, &result->kvm_runs);
+		if (failed == -EFAULT && file_failed(sandbox, result, &over)) {
+			if (over)
+				return 0;
+			continue;
+		}
 		if (failed < 0)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));

@@ -33,6 +33,7 @@ struct settling {
 	struct edit edit;
 	gva_t page; /* that the operation is about, or NO_PAGE */
 	gva_t found;
+	gpa_t frame; /* of what was found */
 };
 
 static bool is_needed(const struct settling *settling, uint64_t page)
@@ -93,28 +94,39 @@ static void settle_frames(struct settling *settling)
 	}
 }
 
-static int stop_at_zeros(void *context, gva_t page, const struct mapping *mapping)
+/* A page of all or of a file that a fault brings back, where the master has none. */
+static bool is_shared(const struct space *space, gva_t page, const struct mapping *mapping)
+{
+	const struct machine *machine = space->machine;
+	struct mapping masters;
+
+	if (mapping->frame.value == machine->zero_frame.value)
+		return true;
+	return memory_is_file(&machine->memory, mapping->frame, PAGE_SIZE) &&
+	       pagetable_lookup(&space->master->table, page, &masters) < 0;
+}
+
+static int stop_at_shared(void *context, gva_t page, const struct mapping *mapping)
 {
 	struct settling *settling = context;
 
-	if (mapping->frame.value != settling->edit.space->machine->zero_frame.value ||
-	    is_needed(settling, page.value))
+	if (!is_shared(settling->edit.space, page, mapping) || is_needed(settling, page.value))
 		return 0;
 	settling->found = page;
+	settling->frame = mapping->frame;
 	return 1;
 }
 
 /* They cost no frames, but tables. */
-static void settle_zeros(struct settling *settling)
+static void settle_shared(struct settling *settling)
 {
 	struct space *space = settling->edit.space;
 
 	for (uint64_t at = 0; pagetable_walk(&space->table, gva(at), LAYOUT_USER_END - at,
-	                                     stop_at_zeros, settling) > 0;
+	                                     stop_at_shared, settling) > 0;
 	     at = settling->found.value + PAGE_SIZE) {
 		pagetable_unmap(&space->table, settling->found, PAGE_SIZE, NULL, NULL);
-		invalidation_note(&settling->edit.invalidation, settling->found,
-		                  space->machine->zero_frame);
+		invalidation_note(&settling->edit.invalidation, settling->found, settling->frame);
 	}
 }
 
@@ -124,8 +136,8 @@ static void settle_leaves(struct space *space, gva_t page)
 
 	space_edit_begin(&settling.edit, space, INVALIDATION_REVOKED);
 	settle_frames(&settling);
-	if (space->shares_zeros)
-		settle_zeros(&settling);
+	if (space->shares_zeros || space->shows_files)
+		settle_shared(&settling);
 	space_edit_finish(&settling.edit);
 }
 

@@ -80,7 +80,8 @@ static bool leaf_allowed(void *context, gpa_t frame, uint64_t length)
 {
 	const struct space *space = context;
 
-	return memory_is_data(&space->machine->memory, frame, length);
+	return memory_is_data(&space->machine->memory, frame, length) ||
+	       memory_is_file(&space->machine->memory, frame, length);
 }
 
 static bool table_stale(void *context, gpa_t table)
@@ -320,6 +321,7 @@ static int build_fork(struct space *space)
 	space->rebuild = false;
 	space->poisoned = false;
 	space->shares_zeros = false;
+	space->shows_files = false;
 	space->learned_version = 0;
 	space->unused = 0;
 	space->next_sweep = space->sweep_interval = 1;
@@ -926,8 +928,12 @@ int space_copy_page(struct edit *edit, gva_t page, const struct mapping *before,
 	struct memory *memory = &space->machine->memory;
 	bool zeros = before->frame.value == space->machine->zero_frame.value;
 	gpa_t frame;
-	int result = take_frame(space, page, zeros ? gpa(0) : before->frame, FRAME_RESTORED, &frame);
+	int result;
 
+	/* Who makes a file's pages writable takes them away first, and copies by pread(2). */
+	if (memory_is_file(memory, before->frame, PAGE_SIZE))
+		return -EREMOTE;
+	result = take_frame(space, page, zeros ? gpa(0) : before->frame, FRAME_RESTORED, &frame);
 	if (result < 0)
 		return result;
 	if (!zeros)
@@ -1006,6 +1012,8 @@ int space_pin_read(const struct space *space, gva_t va, uint64_t *length, const 
 	if (va.value >= LAYOUT_USER_END || pagetable_lookup(&space->table, va, &mapping) < 0 ||
 	    (mapping.flags & MAPPING_USER) == 0)
 		return -EFAULT;
+	if (memory_is_file(&space->machine->memory, mapping.frame, PAGE_SIZE))
+		return -EREMOTE;
 	cut_to_page(va, length);
 	*host = host_address(space, va, &mapping);
 	return 0;

@@ -57,6 +57,7 @@ struct space {
 	uint64_t taken_count;  /* frames that a reset takes away */
 	uint64_t reloadable_count; /* frames of files, which a fault brings back */
 	bool shares_zeros;     /* the machine's zero page is mapped, or was */
+	bool shows_files;      /* in a fork: pages that are files' own are mapped, or were */
 	bool rebuild;          /* pages of the master are not as a fork has them: a reset builds it anew */
 	bool poisoned;         /* stale translations may be left: must not be entered before it is reset */
 	uint32_t sweep_interval, next_sweep; /* in resets: when dirty bits are cleared */
@@ -198,6 +199,8 @@ int space_make_private(struct space *space, gva_t va, bool by_guest);
  * end. The page must be mapped with the protection (-EFAULT otherwise: the
  * caller may populate it and try again). space_pin_write() makes it private
  * first. Pointers live until the next edit of the space.
+ * -EREMOTE: a file's own page (space_files.h), which the host must not touch:
+ * the file is to be read instead.
  */
 int space_pin_read(const struct space *space, gva_t va, uint64_t *length, const void **host);
 int space_pin_write(struct space *space, gva_t va, uint64_t *length, void **host);

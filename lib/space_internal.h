@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of spaces have from each other: space.c, the edits,
- * working_set.c, the pages that a fork has private, and settle.c, what of these it
- * can do without.
+ * What the sources of spaces have from each other: space.c, the edits;
+ * space_files.c, pages of files; working_set.c, the pages that a fork has private;
+ * settle.c, what of these it can do without.
  */
 #ifndef KVMSB_SPACE_INTERNAL_H
 #define KVMSB_SPACE_INTERNAL_H

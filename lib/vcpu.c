@@ -495,11 +495,13 @@ static int enter(struct vcpu *vcpu, struct vcpu_context *context, uint64_t deadl
 
 	load(vcpu, context);
 	result = run(vcpu, deadline, kvm_runs);
+	/* -EFAULT: of memory that an instruction of the guest used, and it can go on there. */
+	if (result >= 0 || result == -EFAULT)
+		store(vcpu, context);
 	if (result < 0) {
 		vcpu->left.unclean = vcpu->left.failed = true;
 		return result;
 	}
-	store(vcpu, context);
 	if (result == 0)
 		exit_decode(vcpu->run, &rules, &context->registers, exit, &vcpu->left);
 	else

@@ -352,7 +352,7 @@ static const struct plant {
 	{"frame_of_the_master_writable", frame_of_the_master_writable, "can write to a frame", 1},
 	{"copy_on_write_and_writable", copy_on_write_and_writable, "writable although others", 1},
 	{"frame_that_was_freed", frame_that_was_freed, "reaches a frame that is not its own", 1},
-	{"table_as_data", table_as_data, "leads out of data memory", 1},
+	{"table_as_data", table_as_data, "leads out of data memory and files", 1},
 	{"page_executable", page_executable, "not the master's permissions", 1},
 	{"page_global", page_global, "a leaf of bits that none has", 1},
 	{"page_missing", page_missing, "what the master has is missing", 1},

@@ -322,6 +322,71 @@ void space_need(struct space *space, uint64_t start, uint64_t end)
 	(void)end;
 }
 
+int64_t space_map_file(struct space *space, gva_t va, uint64_t length, unsigned protection,
+                       enum frame_fate fate, int descriptor, uint64_t offset)
+{
+	struct fake_space *fake = editable(space);
+	uint64_t size = fake_files[descriptor].size;
+
+	check_range(va, length);
+	assert_true(is_aligned(offset, PAGE_SIZE));
+	assert_int_equal(protection & SPACE_WRITE, 0);
+	if (index_of(fake, va.value) != index_of(fake, va.value + length))
+		return -EEXIST;
+	if (!fake->shows_files || offset >= size)
+		return -EOPNOTSUPP;
+	if (page_fails(fake))
+		return -ENOMEM;
+	/* Not all at once, as where a place ends. */
+	length = min_u64(length, PAGE_SIZE * FAKE_PLACE_PAGES);
+	for (uint64_t done = 0; done < length; done += PAGE_SIZE) {
+		const struct fake_page page = {.va = va.value + done,
+		                               .protection = protection,
+		                               .borrowed = true,
+		                               .file = true};
+
+		insert(fake, &page);
+	}
+	if (space->master != NULL && fate == FRAME_TAKEN)
+		space->rebuild = true;
+	fake->shown++;
+	return (int64_t)length;
+}
+
+bool space_is_file(const struct space *space, gva_t va)
+{
+	const struct fake_page *page = fake_page_at(fake_of_const(space), va.value);
+
+	return page != NULL && page->file;
+}
+
+int space_drop_files(struct space *space, gva_t va, uint64_t length)
+{
+	struct fake_space *fake = editable(space);
+	int any = 0;
+
+	check_range(va, length);
+	if (edit_fails(fake))
+		return -ENOMEM;
+	for (size_t i = index_of(fake, va.value); i < index_of(fake, va.value + length);) {
+		if (!fake->pages[i].file) {
+			i++;
+			continue;
+		}
+		space->rebuild |= master_has(space, fake->pages[i].va);
+		drop(fake, i, i + 1);
+		any = 1;
+	}
+	return any;
+}
+
+uint64_t space_room(const struct space *space)
+{
+	uint64_t used = space->frame_count;
+
+	return used < space->page_limit ? space->page_limit - used : 0;
+}
+
 bool space_lookup(const struct space *space, gva_t va, unsigned *protection)
 {
 	const struct fake_page *page = fake_page_at(fake_of_const(space), va.value);
@@ -357,6 +422,7 @@ int space_make_private(struct space *space, gva_t va, bool by_guest)
 	(void)by_guest;
 	if (page == NULL || (page->protection & SPACE_WRITE) == 0)
 		return -EFAULT;
+	assert_false(page->file);
 	return own(fake, page);
 }
 
@@ -374,6 +440,8 @@ int space_pin_read(const struct space *space, gva_t va, uint64_t *length, const 
 	assert_true(va.value < LAYOUT_USER_END);
 	if (page == NULL || (page->protection & SPACE_READ) == 0)
 		return -EFAULT;
+	if (page->file)
+		return -EREMOTE;
 	*host = host_address(page, va, length);
 	return 0;
 }

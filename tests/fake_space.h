@@ -10,6 +10,7 @@
 
 #include "linux/files.h"
 #include "space.h"
+#include "space_files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,8 +21,12 @@ struct fake_page {
 	uint8_t *bytes;
 	unsigned protection;
 	bool borrowed; /* the bytes are the master's: copied by the first write */
+	bool file;     /* a file's own page: bytes NULL, nobody writes or pins it */
 	enum frame_fate fate;
 };
+
+/* What space_map_file() maps at once at most. */
+#define FAKE_PLACE_PAGES 37u
 
 struct fake_space {
 	struct space space;      /* first: what the code under test sees */
@@ -31,6 +36,9 @@ struct fake_space {
 	uint64_t fail_page; /* the n-th page from now that is mapped, copied or moved fails; 0: none */
 	uint64_t fail_edit; /* the n-th unmap or protect from now fails; 0: none */
 
+	bool shows_files; /* space_map_file() maps; else what is there is to be copied */
+
+	uint64_t shown; /* calls of space_map_file() that mapped */
 	uint64_t maps, unmaps, protects, moves; /* calls */
 	uint64_t last_map_start, last_map_length;
 };

@@ -85,7 +85,7 @@ static size_t range_count(const struct world *world)
 static void map_at(struct world *world, uint64_t address, uint64_t pages, int prot)
 {
 	assert_int_equal(CALL(world, mmap, address, PAGES(pages), (uint64_t)prot,
-	                      ANONYMOUS | MAP_FIXED, NO_FILE, 0),
+	                      ANONYMOUS | MAP_FIXED | MAP_NORESERVE, NO_FILE, 0),
 	                 address);
 }
 
@@ -831,7 +831,8 @@ static void test_fault_bad_file(void **state)
 	(void)state;
 	world_begin(&world);
 	fake_file_open(1, content, PAGES(90));
-	assert_int_equal(CALL(&world, mmap, 0, PAGES(90), PROT_READ, MAP_PRIVATE, 1, 0), BASE);
+	assert_int_equal(
+		CALL(&world, mmap, 0, PAGES(90), PROT_READ, MAP_PRIVATE | MAP_NORESERVE, 1, 0), BASE);
 	fake_files[1].error = -EIO;
 	assert_int_equal(mm_fault(&world.process, BASE, SPACE_READ, true), -EFAULT);
 	assert_int_equal(world.fake.count, 0);
@@ -867,10 +868,10 @@ static void test_fault_fork(void **state)
 	                      ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, NO_FILE, 0),
 	                 BASE + PAGES(200));
 	assert_int_equal(CALL(&master, mmap, BASE + PAGES(400), PAGES(100), PROT_READ,
-	                      MAP_PRIVATE | MAP_FIXED, 1, 0),
+	                      MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, 0),
 	                 BASE + PAGES(400));
 	assert_int_equal(CALL(&master, mmap, BASE + PAGES(510), PAGES(50), RW,
-	                      MAP_PRIVATE | MAP_FIXED, 1, 0),
+	                      MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, 0),
 	                 BASE + PAGES(510));
 	assert_int_equal(mm_set_brk(&master.process, 0x200000), 0);
 	assert_int_equal(CALL(&master, brk, 0x300000), 0x300000);
@@ -882,10 +883,10 @@ static void test_fault_fork(void **state)
 	assert_int_equal(fork.fake.last_map_length, PAGES(8));
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(299), SPACE_WRITE, true), 0);
 	assert_int_equal(fork.fake.last_map_length, PAGES(1));
-	assert_int_equal(mm_fault(&fork.process, 0x200000, SPACE_WRITE, true), 0);
+	assert_int_equal(mm_fault(&fork.process, 0x280000, SPACE_WRITE, true), 0);
 	assert_int_equal(fork.fake.last_map_length, PAGES(1));
 	assert_int_equal(fate_at(&fork, BASE + PAGES(40)), FRAME_RESTORED);
-	assert_int_equal(fate_at(&fork, 0x200000), FRAME_RESTORED);
+	assert_int_equal(fate_at(&fork, 0x280000), FRAME_RESTORED);
 	/* A file's content that nobody can change may stay; what can be written goes. */
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(420), SPACE_READ, true), 0);
 	assert_int_equal(fate_at(&fork, BASE + PAGES(420)), FRAME_KEPT);
@@ -899,7 +900,7 @@ static void test_fault_fork(void **state)
 	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(60), SPACE_WRITE, true), 0);
 	assert_int_equal(fork.fake.space.frame_count, used + 1);
 	assert_false(fork.fake.space.rebuild);
-	assert_int_equal(master.fake.count, 32);
+	assert_int_equal(master.fake.count, 64);
 	assert_ptr_equal(fork.process.mm, master.process.mm);
 	world_end(&fork);
 	world_end(&master);
@@ -1164,7 +1165,7 @@ static void test_frozen_master(void **state)
 	map_at(&world, BASE, 4, RW);
 	map_at(&world, BASE + PAGES(4), 1, PROT_NONE);
 	assert_int_equal(CALL(&world, mmap, BASE + PAGES(8), PAGES(4), PROT_READ,
-	                      MAP_PRIVATE | MAP_FIXED, 1, 0),
+	                      MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, 0),
 	                 BASE + PAGES(8));
 	world_freeze(&world);
 	memset(bytes, 1, sizeof(bytes));

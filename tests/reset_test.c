@@ -961,6 +961,8 @@ FIELDS process process_fields = {
 	AS("tmpfs: memory_..."),
 	PARTS("attributes: attributes_fields"),
 	PARTS("usage: usage_fields"),
+	AS("copies_files: the master's"),
+	AS("borrowed_pages: freed by a reset; scratch memory of one system call"),
 	AS("timekeeper: the machine's"),
 	AS("deadline: set by each run"),
 	AS("end: ENDING"),

@@ -6,6 +6,7 @@
  */
 #include "mm_internal.h"
 
+#include "../space_files.h"
 #include "../util.h"
 #include "files.h"
 #include "layout.h"
@@ -188,10 +189,17 @@ static int check_protection(const struct ranges *ranges, uint64_t start, uint64_
 	return 0;
 }
 
+/* Pages that are a file's own are never to be written: from now on they are copied. */
 static int protect_pages(struct process *process, uint64_t start, uint64_t end, unsigned protection)
 {
+	int result = 0;
+
 	if (!populated_part(&process->mm->ranges, &start, &end))
 		return 0;
+	if ((protection & SPACE_WRITE) != 0)
+		result = space_drop_files(process->space, gva(start), end - start);
+	if (result < 0)
+		return result;
 	return space_protect(process->space, gva(start), end - start, protection);
 }
 
@@ -455,15 +463,19 @@ int mm_set_brk(struct process *process, uint64_t start)
 static int move_brk(struct process *process, uint64_t top, uint64_t new_top)
 {
 	const unsigned data = SPACE_READ | SPACE_WRITE;
+	int result;
 
 	if (new_top < top)
 		return mm_unmap(process, new_top, top - new_top);
 	/* As Linux: a page stays free between the heap and what follows. */
 	if (new_top > top && !ranges_free(&process->mm->ranges, top, new_top + PAGE_SIZE))
 		return -ENOMEM;
-	if (new_top > top)
-		return mm_map(process, &top, new_top - top, data, MM_FIXED_NOREPLACE, NULL, 0);
-	return 0;
+	if (new_top == top)
+		return 0;
+	result = mm_map(process, &top, new_top - top, data, MM_FIXED_NOREPLACE, NULL, 0);
+	if (result == 0)
+		mm_prefault(process, top, new_top);
+	return result;
 }
 
 uint64_t mm_brk(struct process *process, uint64_t address)

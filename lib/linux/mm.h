@@ -5,8 +5,9 @@
  * faults on them. Pages come on demand, a window at a time.
  *
  * A struct mm is immutable while it is shared (reference count above one) and
- * copied by the first change. File content is read with pread(2), never
- * mapped by the host: a file that is truncated meanwhile is zeros or an error.
+ * copied by the first change. The host itself reads file content with pread(2)
+ * only: a file that is truncated meanwhile is zeros or an error. What the guest
+ * may not write it reads where the host has it mapped (space_files.h), if it can.
  */
 #ifndef KVMSB_LINUX_MM_H
 #define KVMSB_LINUX_MM_H
@@ -59,6 +60,14 @@ int mm_fault(struct process *process, uint64_t address, unsigned access, bool by
  * Returns 0, -ENOMEM.
  */
 int mm_map_clock(struct process *process, uint64_t address);
+
+/*
+ * KVM_RUN failed with EFAULT: the guest used memory that the host cannot give.
+ * Takes away all pages that are files' own, which are copied from now on, so that
+ * a file that was cut off or cannot be read is the guest's fault (-EFAULT of
+ * mm_fault()). Returns 1; 0: there were none, so it was something else; -ENOMEM.
+ */
+int mm_files_failed(struct process *process);
 
 /* Start of the brk heap (page aligned); set once by the loader. */
 int mm_set_brk(struct process *process, uint64_t start);

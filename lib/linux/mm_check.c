@@ -2,6 +2,7 @@
 /* Compares page tables with the memory map; see mm_check.h. */
 #include "mm_check.h"
 
+#include "../space_files.h"
 #include "mm_internal.h"
 
 struct comparison {
@@ -34,6 +35,9 @@ static void check_page(struct comparison *comparison, gva_t page, const struct m
 		checks_violation(space, page, mapping->frame,
 		                 "protection %#x, but the process has mapped %#x", protection,
 		                 range->protection);
+	if (space_is_file(space, page) && (range->file == NULL || (protection & SPACE_WRITE) != 0))
+		checks_violation(space, page, mapping->frame,
+		                 "a file's page where the process has none, or can write");
 	if ((range->flags & RANGE_SHARED) != 0 && (protection & SPACE_WRITE) != 0)
 		checks_violation(space, page, mapping->frame, "a shared file's page is writable");
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page faults: brings pages in when they are first used, several at a time,
- * since an exit of the guest costs as much as hundreds of pages; see mm.h.
+ * since an exit of the guest costs as much as hundreds of pages, and before that
+ * where a program is about to use what it has just asked for; see mm.h.
  */
 #include "mm_internal.h"
 
+#include "../space_files.h"
 #include "../util.h"
 #include "deadline.h"
 #include "files.h"
@@ -22,6 +24,21 @@
 #define FORK_STACK_PAGES 1u
 #define FORK_PAGES 8u
 
+/* Who goes through memory gets as many again as it has used, up to these. */
+#define MASTER_MOST_PAGES 512u
+#define FORK_MOST_PAGES 64u
+
+/* What is merely likely to be used takes no more than this part of what a limit leaves. */
+#define ROOM_SHARE 8u
+#define ROOM_LEAST 16u
+
+/* Pages that are a file's own cost their entry in a table: a whole table at a time. */
+#define SHOWN_BYTES (UINT64_C(2) << 20)
+#define SHOWN_AT_ONCE (UINT64_C(16) << 20)
+
+/* Below this a fork copies a file that it maps itself: taking copies away again is cheaper. */
+#define FORK_SHOWN_LEAST (UINT64_C(256) << 10)
+
 struct window {
 	uint64_t start, end;
 };
@@ -31,23 +48,62 @@ static bool is_brk(const struct mm *mm, uint64_t page)
 	return page >= mm->brk_start && page < mm->brk;
 }
 
-static uint64_t window_pages(const struct process *process, const struct range *range, uint64_t page)
+static bool is_fork(const struct process *process)
 {
-	if (process->space->master == NULL)
+	return process->space->master != NULL;
+}
+
+static bool is_mapped(const struct process *process, uint64_t page)
+{
+	unsigned protection;
+
+	return space_lookup(process->space, gva(page), &protection);
+}
+
+static uint64_t least_pages(const struct process *process, const struct range *range, uint64_t page)
+{
+	if (!is_fork(process))
 		return range->file != NULL ? MASTER_FILE_PAGES : MASTER_ANONYMOUS_PAGES;
 	if ((range->flags & RANGE_GROWS_DOWN) != 0 || is_brk(process->mm, page))
 		return FORK_STACK_PAGES;
 	return FORK_PAGES;
 }
 
+static uint64_t affordable(const struct process *process, uint64_t pages)
+{
+	return min_u64(pages, space_room(process->space) / ROOM_SHARE);
+}
+
+/*
+ * Doubled as long as the pages so far below are there. In a fork only where its
+ * master has nothing: what that has below is not what the fork has used.
+ */
+static uint64_t grown_pages(const struct process *process, const struct range *range, uint64_t page,
+                            uint64_t least)
+{
+	uint64_t most = is_fork(process) ? FORK_MOST_PAGES : MASTER_MOST_PAGES, pages = least;
+	uint64_t below = (page - range->start) >> PAGE_SHIFT;
+
+	if (range->file != NULL || (range->flags & RANGE_GROWS_DOWN) != 0 || below == 0 ||
+	    (is_fork(process) && (range->flags & RANGE_ORIGINAL) != 0) ||
+	    !is_mapped(process, page - PAGE_SIZE))
+		return least;
+	while (pages < most && pages <= below && is_mapped(process, page - pages * PAGE_SIZE))
+		pages *= 2;
+	return max_u64(affordable(process, pages), least);
+}
+
+static uint64_t window_pages(const struct process *process, const struct range *range, uint64_t page)
+{
+	return grown_pages(process, range, page, least_pages(process, range, page));
+}
+
 /*
  * Pages around `page` that are likely to be used next: around it in a file,
  * whose code is run in any order, below it in a stack, else above it.
  */
-static struct window desired_window(const struct process *process, const struct range *range,
-                                    uint64_t page)
+static struct window desired_window(const struct range *range, uint64_t page, uint64_t length)
 {
-	uint64_t length = window_pages(process, range, page) * PAGE_SIZE;
 	struct window window = {.start = page};
 
 	if (range->file != NULL)
@@ -57,13 +113,6 @@ static struct window desired_window(const struct process *process, const struct 
 	window.end = min_u64(window.start + length, range->end);
 	window.start = max_u64(window.start, range->start);
 	return window;
-}
-
-static bool is_mapped(const struct process *process, uint64_t page)
-{
-	unsigned protection;
-
-	return space_lookup(process->space, gva(page), &protection);
 }
 
 /* Cuts the window to the pages next to `page` of which none is there. */
@@ -163,6 +212,72 @@ static int bring_in(struct process *process, const struct range *range, const st
 	return result;
 }
 
+/* Pages that are the file's own. */
+
+/* Whether the range may have such pages: nobody can write to them, and a reset can leave them. */
+static bool shows_file(const struct process *process, const struct range *range)
+{
+	if (range->file == NULL || range->file->kind != FILE_REGULAR || process->copies_files ||
+	    (range->protection & SPACE_WRITE) != 0)
+		return false;
+	return !is_fork(process) || (range->flags & RANGE_ORIGINAL) != 0 ||
+	       range->end - range->start >= FORK_SHOWN_LEAST;
+}
+
+/* Nothing of the window is mapped. -EOPNOTSUPP: what is not there then is to be copied. */
+static int show(struct process *process, const struct range *range, const struct window *window)
+{
+	uint64_t address = window->start;
+
+	while (address < window->end) {
+		int64_t shown = space_map_file(process->space, gva(address), window->end - address,
+		                               range->protection, fate_of(range),
+		                               range->file->descriptor,
+		                               range->offset + (address - range->start));
+
+		if (shown < 0)
+			return (int)shown;
+		address += (uint64_t)shown;
+	}
+	return 0;
+}
+
+/* The part of the range around `page` that one table translates. */
+static int show_around(struct process *process, const struct range *range, uint64_t page)
+{
+	struct window window = desired_window(range, page, SHOWN_BYTES);
+	int result;
+
+	if (!shows_file(process, range))
+		return -EOPNOTSUPP;
+	result = cut_to_file(process, range, &window, page);
+	if (result < 0)
+		return result;
+	cut_to_absent(process, &window, page);
+	result = show(process, range, &window);
+	return result < 0 && is_mapped(process, page) ? 0 : result;
+}
+
+int mm_files_failed(struct process *process)
+{
+	const struct ranges *ranges = &process->mm->ranges;
+	int any = 0;
+
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct range *range = &ranges->array[i];
+		int result = range->file == NULL
+		                     ? 0
+		                     : space_drop_files(process->space, gva(range->start),
+		                                        range->end - range->start);
+
+		if (result < 0)
+			return result;
+		any |= result;
+	}
+	process->copies_files = process->copies_files || any != 0;
+	return any;
+}
+
 /*
  * A fork that reads where its master never was gets zeros that all share. The
  * program itself is more likely to write there next, and pays for each fault.
@@ -176,12 +291,18 @@ static bool shares_zeros(const struct process *process, const struct range *rang
 static int fault_absent(struct process *process, const struct range *range, uint64_t page,
                         unsigned access)
 {
-	struct window window = desired_window(process, range, page);
-	int result = range->file != NULL ? cut_to_file(process, range, &window, page) : 0;
+	uint64_t pages = window_pages(process, range, page);
+	struct window window = desired_window(range, page, pages * PAGE_SIZE);
 	bool zeros = shares_zeros(process, range, access);
+	int result;
 
 	/* A frozen master is never changed; see mm_read_absent(). */
-	if (result < 0 || process->space->table.frozen || (range->flags & RANGE_MACHINE) != 0)
+	if (process->space->table.frozen || (range->flags & RANGE_MACHINE) != 0)
+		return -EFAULT;
+	result = show_around(process, range, page);
+	if (result != -EOPNOTSUPP)
+		return result;
+	if (range->file != NULL && cut_to_file(process, range, &window, page) < 0)
 		return -EFAULT;
 	cut_to_absent(process, &window, page);
 	result = bring_in(process, range, &window, zeros);
@@ -255,4 +376,65 @@ int mm_populate(struct process *process, uint64_t start, uint64_t end, unsigned 
 			return -EINTR;
 	}
 	return 0;
+}
+
+/* Before it is used. */
+
+/* From the start on; where some of it is there already (-EEXIST), it is no new mapping. */
+static int show_new(struct process *process, const struct range *range, uint64_t start, uint64_t end)
+{
+	struct window window = {.start = start, .end = min_u64(end, start + SHOWN_AT_ONCE)};
+
+	if (!shows_file(process, range) || cut_to_file(process, range, &window, start) < 0)
+		return -EOPNOTSUPP;
+	return show(process, range, &window);
+}
+
+static bool is_written(const struct file *file)
+{
+	return file->kind != FILE_REGULAR || (file->access & KVMSB_PATH_WRITE) != 0;
+}
+
+static void prefault(struct process *process, const struct range *range, uint64_t start, uint64_t end)
+{
+	struct window window = {.start = start};
+	uint64_t pages;
+
+	/* At a limit a fork would have to be settled for what is not even asked for. */
+	if (range->protection == 0 || is_mapped(process, start) ||
+	    space_room(process->space) < ROOM_LEAST)
+		return;
+	if (show_new(process, range, start, end) != -EOPNOTSUPP || is_mapped(process, start))
+		return;
+	/*
+	 * Anonymous memory that cannot be written is not used soon, and a copy of a file
+	 * that the guest itself may write is to be as late as it can be.
+	 */
+	if (range->file == NULL ? (range->protection & SPACE_WRITE) == 0 : is_written(range->file))
+		return;
+	pages = affordable(process, least_pages(process, range, start));
+	window.end = min_u64(end, start + pages * PAGE_SIZE);
+	if (pages == 0 || (range->file != NULL && cut_to_file(process, range, &window, start) < 0))
+		return;
+	cut_to_absent(process, &window, start);
+	bring_in(process, range, &window, false);
+}
+
+/* Of a library the beginning comes last: it is what is left of a mapping of the whole. */
+static void prefault_beginning(struct process *process, const struct range *range)
+{
+	const struct range *before = ranges_find(&process->mm->ranges, range->start - 1);
+
+	if (range->file != NULL && before != NULL && before->file == range->file)
+		prefault(process, before, before->start, before->end);
+}
+
+void mm_prefault(struct process *process, uint64_t start, uint64_t end)
+{
+	const struct range *range = ranges_find(&process->mm->ranges, start);
+
+	if (range == NULL)
+		return;
+	prefault(process, range, start, min_u64(end, range->end));
+	prefault_beginning(process, range);
 }

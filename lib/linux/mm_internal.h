@@ -37,6 +37,13 @@ uint64_t mm_brk(struct process *process, uint64_t address);
 int mm_discard(struct process *process, uint64_t start, uint64_t end);
 
 /*
+ * [start, end) has just been mapped, or made accessible: brings in what is likely
+ * to be used of it soon, within limits. Never fails: what is not there comes by a
+ * page fault.
+ */
+void mm_prefault(struct process *process, uint64_t start, uint64_t end);
+
+/*
  * Makes every page of [start, end) accessible. Returns 0, -EFAULT, -ENOMEM, or
  * -EINTR when the run's time is over (process->end is then set).
  */

@@ -13,6 +13,7 @@
 #include "signals.h"
 #include "tmpfs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* man 2 umask, man 2const PR_SET_TIMERSLACK: what a login shell starts with. */
@@ -79,6 +80,7 @@ static void share(struct process *process, const struct process *master)
 	process->tmpfs = tmpfs_share(master->tmpfs);
 	process->attributes = master->attributes;
 	process->usage = master->usage;
+	process->copies_files = master->copies_files;
 }
 
 static void release(struct process *process)
@@ -93,6 +95,8 @@ static void release(struct process *process)
 	process->signals = NULL;
 	process->limits = NULL;
 	process->tmpfs = NULL;
+	free(process->borrowed_pages);
+	process->borrowed_pages = NULL;
 }
 
 int process_fork(struct process *process, const struct process *master, struct space *space)
@@ -128,6 +132,9 @@ void process_reset(struct process *process, const struct process *master)
 	}
 	process->attributes = master->attributes;
 	process->usage = master->usage;
+	process->copies_files = master->copies_files;
+	free(process->borrowed_pages);
+	process->borrowed_pages = NULL;
 	process->end = PROCESS_RUNS;
 	process->denied = false;
 	process->exit_status = 0;

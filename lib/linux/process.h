@@ -97,6 +97,9 @@ struct process {
 	struct process_attributes attributes;
 	struct process_usage usage;
 
+	bool copies_files;       /* KVM could not read one: none is mapped by the host any more */
+	void *borrowed_pages;    /* what guest_pieces() read from files: until its next call */
+
 	const struct timekeeper *timekeeper; /* of its machine; NULL: the host's clocks as they are */
 	uint64_t deadline;       /* time_now() at the end of this run */
 	enum process_end end;    /* set by a handler that ends the run */

@@ -21,6 +21,9 @@
 #endif
 #define PROT_SEM 0x8
 
+/* What mprotect(2) makes writable and no more than this is used soon: malloc(3) grows by 132 KiB. */
+#define USED_AT_ONCE (UINT64_C(256) << 10)
+
 _Static_assert(PROT_READ == SPACE_READ && PROT_WRITE == SPACE_WRITE && PROT_EXEC == SPACE_EXECUTE,
                "PROT_* are passed on as SPACE_*");
 
@@ -120,6 +123,16 @@ static unsigned map_flags(const struct map_request *request)
 	return flags;
 }
 
+/*
+ * Not what is reserved, and not a stack, which is used from its end. Nor the whole
+ * of a library, which glibc's linker maps before it maps parts of it over that.
+ */
+static bool is_used_soon(const struct map_request *request)
+{
+	return (request->flags & (MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN)) == 0 &&
+	       (request->flags & (MAP_DENYWRITE | MAP_FIXED)) != MAP_DENYWRITE;
+}
+
 static int64_t map(struct process *process, const struct map_request *request)
 {
 	/* /dev/zero is the old name of anonymous memory. */
@@ -140,6 +153,9 @@ static int64_t map(struct process *process, const struct map_request *request)
 	    protection != 0)
 		mm_populate(process, address, address + request->length,
 		            (protection & SPACE_WRITE) != 0 ? SPACE_WRITE : SPACE_READ);
+	else if (is_used_soon(request))
+		mm_prefault(process, address,
+		            align_down(address + request->length + PAGE_SIZE - 1, PAGE_SIZE));
 	return (int64_t)address;
 }
 
@@ -182,6 +198,16 @@ static int64_t protect_stack(struct process *process, uint64_t address, uint64_t
 	return mm_protect(process, range->start, end - range->start, protection_of(prot));
 }
 
+/* A piece of what was reserved is to be used; a large one might be a stack, or be reserved still. */
+static int64_t protect(struct process *process, uint64_t address, uint64_t length, unsigned protection)
+{
+	int result = mm_protect(process, address, length, protection);
+
+	if (result == 0 && (protection & SPACE_WRITE) != 0 && length <= USED_AT_ONCE)
+		mm_prefault(process, address, address + length);
+	return result;
+}
+
 int64_t sys_mprotect(struct process *process, const uint64_t arguments[6])
 {
 	const uint64_t grows = PROT_GROWSDOWN | PROT_GROWSUP;
@@ -199,7 +225,7 @@ int64_t sys_mprotect(struct process *process, const uint64_t arguments[6])
 		return -EINVAL;
 	if ((prot & PROT_GROWSDOWN) != 0)
 		return protect_stack(process, address, length, prot);
-	return mm_protect(process, address, length, protection_of(prot));
+	return protect(process, address, length, protection_of(prot));
 }
 
 /* mremap(2). */

@@ -9,6 +9,7 @@
 #include "layout.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Read(2) of little into a large buffer should not populate all of it. */
@@ -47,7 +48,7 @@ static int64_t read_page(struct process *process, uint64_t address, void *data, 
 	const void *host;
 	int result = pin_read(process, address, &part, &host);
 
-	if (result == -EFAULT && process->space->table.frozen)
+	if (result == -EREMOTE || (result == -EFAULT && process->space->table.frozen))
 		return mm_read_absent(process, address, data, length);
 	if (result < 0)
 		return result;
@@ -187,6 +188,10 @@ static int prepare(struct process *process, uint64_t address, bool for_writing, 
 		space_need(process->space, align_down(address, PAGE_SIZE),
 		           align_down(address + done, PAGE_SIZE) + PAGE_SIZE);
 		result = pin_any(process, address + done, for_writing, &part, &host);
+		if (result == -EREMOTE) {
+			part = min_u64(part, PAGE_SIZE - ((address + done) & (PAGE_SIZE - 1)));
+			result = 0;
+		}
 		if (result < 0 && done == 0)
 			return result;
 		if (result < 0)
@@ -213,11 +218,38 @@ static bool add_piece(struct guest_piece *pieces, unsigned maximum, unsigned *co
 	return true;
 }
 
+/* What pages of files have is read into memory of the host's: [0, used) of borrowed_pages. */
+static int borrow(struct process *process, uint64_t address, uint64_t length, uint64_t *used,
+                  uint64_t *part, void **host)
+{
+	int64_t got;
+
+	if (process->borrowed_pages == NULL)
+		process->borrowed_pages = malloc(length);
+	if (process->borrowed_pages == NULL)
+		return -ENOMEM;
+	*host = (char *)process->borrowed_pages + *used;
+	got = mm_read_absent(process, address, *host, length);
+	if (got < 0)
+		return (int)got;
+	*part = (uint64_t)got;
+	*used += *part;
+	return 0;
+}
+
+static void give_back_borrowed(struct process *process)
+{
+	free(process->borrowed_pages);
+	process->borrowed_pages = NULL;
+}
+
 int guest_pieces(struct process *process, uint64_t address, uint64_t length, bool for_writing,
                  struct guest_piece *piece, unsigned maximum, unsigned *count)
 {
+	uint64_t borrowed = 0;
 	int result;
 
+	give_back_borrowed(process);
 	*count = 0;
 	if (!is_user(address, 0))
 		return -EFAULT;
@@ -232,6 +264,9 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
 		void *host;
 
 		result = pin_any(process, address, for_writing, &part, &host);
+		/* The first that is borrowed makes room for all that may follow. */
+		if (result == -EREMOTE)
+			result = borrow(process, address, length, &borrowed, &part, &host);
 		if (result < 0 || !add_piece(piece, maximum, count, host, part))
 			break;
 		address += part;

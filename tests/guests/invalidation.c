@@ -73,8 +73,9 @@ static _Noreturn void hang(volatile uint64_t *words, uint64_t value)
 
 static int map(void *address, int flags)
 {
-	return mmap(address, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
-	            0) == address;
+	/* MAP_NORESERVE: the page comes when it is touched, as the rows have it. */
+	return mmap(address, PAGE, PROT_READ | PROT_WRITE,
+	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0) == address;
 }
 
 static int move(void *from, void *to)
