@@ -153,7 +153,7 @@ static void drop(struct fake_space *fake, size_t first, size_t last)
 		if (fake->pages[i].borrowed)
 			continue;
 		free(fake->pages[i].bytes);
-		fake->space.frame_count--;
+		fake->space.frame_count -= !fake->pages[i].file;
 	}
 	memmove(&fake->pages[first], &fake->pages[last], (fake->count - last) * sizeof(*fake->pages));
 	fake->count -= last - first;
@@ -250,7 +250,7 @@ static bool master_has(const struct space *space, uint64_t va)
 /* What a reset does about a page that is not as a fork has it at first. */
 static void alter(struct space *space, struct fake_page *page)
 {
-	if (page->borrowed || master_has(space, page->va))
+	if (page->borrowed || page->file || master_has(space, page->va))
 		space->rebuild = true;
 	else
 		page->fate = FRAME_TAKEN;
@@ -322,6 +322,17 @@ void space_need(struct space *space, uint64_t start, uint64_t end)
 	(void)end;
 }
 
+/* As the guest sees it; the code under test never gets a pointer to it. */
+static uint8_t *file_page(int descriptor, uint64_t offset)
+{
+	const struct fake_file *file = &fake_files[descriptor];
+	uint8_t *bytes = __real_calloc(1, PAGE_SIZE);
+
+	if (offset < file->size)
+		memcpy(bytes, file->bytes + offset, min_u64(PAGE_SIZE, file->size - offset));
+	return bytes;
+}
+
 int64_t space_map_file(struct space *space, gva_t va, uint64_t length, unsigned protection,
                        enum frame_fate fate, int descriptor, uint64_t offset)
 {
@@ -341,9 +352,10 @@ int64_t space_map_file(struct space *space, gva_t va, uint64_t length, unsigned 
 	length = min_u64(length, PAGE_SIZE * FAKE_PLACE_PAGES);
 	for (uint64_t done = 0; done < length; done += PAGE_SIZE) {
 		const struct fake_page page = {.va = va.value + done,
+		                               .bytes = file_page(descriptor, offset + done),
 		                               .protection = protection,
-		                               .borrowed = true,
-		                               .file = true};
+		                               .file = true,
+		                               .fate = fate};
 
 		insert(fake, &page);
 	}
@@ -401,6 +413,8 @@ static int own(struct fake_space *fake, struct fake_page *page)
 {
 	uint8_t *bytes;
 
+	assert_false(page->file);
+
 	if (!page->borrowed)
 		return 0;
 	if (limit_reached(fake, 1) || page_fails(fake))
@@ -422,7 +436,6 @@ int space_make_private(struct space *space, gva_t va, bool by_guest)
 	(void)by_guest;
 	if (page == NULL || (page->protection & SPACE_WRITE) == 0)
 		return -EFAULT;
-	assert_false(page->file);
 	return own(fake, page);
 }
 

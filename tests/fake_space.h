@@ -21,7 +21,7 @@ struct fake_page {
 	uint8_t *bytes;
 	unsigned protection;
 	bool borrowed; /* the bytes are the master's: copied by the first write */
-	bool file;     /* a file's own page: bytes NULL, nobody writes or pins it */
+	bool file;     /* a file's own page: nobody writes or pins it */
 	enum frame_fate fate;
 };
 

@@ -17,6 +17,7 @@
 #include "layout.h"
 #include "linux/handlers.h"
 #include "linux/mm_internal.h"
+#include "space_files.h"
 #include "util.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ static void world_fork(struct world *fork, struct world *master)
 {
 	memset(fork, 0, sizeof(*fork));
 	fake_space_fork(&fork->fake, &master->fake, PLENTY);
+	fork->fake.shows_files = master->fake.shows_files;
 	fork->process.space = &fork->fake.space;
 	fork->process.deadline = UINT64_MAX;
 	fork->process.mm = mm_share(master->process.mm);
@@ -69,6 +71,7 @@ static void world_fork(struct world *fork, struct world *master)
 static void world_end(struct world *world)
 {
 	mm_release(world->process.mm);
+	free(world->process.borrowed_pages);
 	fake_space_destroy(&world->fake);
 }
 
@@ -1874,12 +1877,14 @@ static void check_step(struct step *step, uint64_t number)
 }
 
 /* Nothing is free but the windows. */
-static void model_begin(struct world *world, struct model *model)
+/* shows_files: what is only read may be a file's own page. */
+static void model_begin(struct world *world, struct model *model, bool shows_files)
 {
 	static const uint64_t ends[WINDOWS] = {0x40000000, LAYOUT_LOW_END, LAYOUT_USER_END};
 
 	memset(model, 0, sizeof(*model));
 	world_begin(world);
+	world->fake.shows_files = shows_files;
 	fake_file_open(1, content, FILE_BYTES);
 	fake_file_open(2, content, FILE_BYTES);
 	for (unsigned i = 0; i < WINDOWS; i++) {
@@ -1921,7 +1926,7 @@ static void test_model(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 4; seed++) {
 		random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
-		model_begin(&world, &model);
+		model_begin(&world, &model, seed % 2 == 0);
 		run_steps(&world, &model, 8000);
 		model_end(&world);
 	}
@@ -2012,7 +2017,7 @@ static void test_failures(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 4; seed++) {
 		random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
-		model_begin(&world, &model);
+		model_begin(&world, &model, seed % 2 == 0);
 		run_failing_steps(&world, &model, 5000);
 		model_end(&world);
 	}
@@ -2082,7 +2087,7 @@ static void test_forks(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 6; seed++) {
 		random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
-		model_begin(&master, &model);
+		model_begin(&master, &model, seed % 2 == 0);
 		run_steps(&master, &model, 200);
 		world_freeze(&master);
 		frozen = model;
@@ -2094,6 +2099,301 @@ static void test_forks(void **state)
 		assert_int_equal(checksum(&master.fake), sum);
 		model_end(&master);
 	}
+}
+
+/* What is brought in before it is used. */
+
+static void test_prefault(void **state)
+{
+	const struct {
+		uint64_t pages, prot, flags, fd;
+		uint64_t present; /* of the master's; a fork's at most 8 */
+	} rows[] = {
+		{1, RW, ANONYMOUS, NO_FILE, 1},
+		{32, RW, ANONYMOUS, NO_FILE, 32},
+		{33, RW, ANONYMOUS, NO_FILE, 32},
+		{UINT64_C(1) << 28, RW, ANONYMOUS, NO_FILE, 32},
+		{32, PROT_READ, ANONYMOUS, NO_FILE, 0},
+		{32, PROT_NONE, ANONYMOUS, NO_FILE, 0},
+		{UINT64_C(1) << 28, PROT_NONE, ANONYMOUS, NO_FILE, 0},
+		{32, RW, ANONYMOUS | MAP_NORESERVE, NO_FILE, 0},
+		{32, RW, ANONYMOUS | MAP_STACK, NO_FILE, 0},
+		{32, RW, ANONYMOUS | MAP_GROWSDOWN, NO_FILE, 0},
+		{70, RW, MAP_PRIVATE, 1, 64},
+		{70, PROT_READ, MAP_PRIVATE, 1, 64},
+		{70, PROT_READ, MAP_PRIVATE | MAP_DENYWRITE, 1, 0},
+		{200, RW, MAP_PRIVATE, 1, 64},
+	};
+	struct world world, fork;
+
+	(void)state;
+	fake_file_open(1, content, PAGES(90));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_begin(&world);
+		assert_int_equal(CALL(&world, mmap, 0, PAGES(rows[i].pages), rows[i].prot,
+		                      rows[i].flags, rows[i].fd, 0),
+		                 BASE);
+		assert_present(&world, BASE, BASE + PAGES(rows[i].present));
+		world_end(&world);
+		world_begin(&world);
+		world_freeze(&world);
+		world_fork(&fork, &world);
+		CALL(&fork, mmap, 0, PAGES(rows[i].pages), rows[i].prot, rows[i].flags, rows[i].fd,
+		     0);
+		assert_present(&fork, BASE, BASE + PAGES(min_u64(rows[i].present, 8)));
+		world_end(&fork);
+		world_end(&world);
+	}
+	fake_file_close(1);
+}
+
+static void test_prefault_later(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_begin(&world);
+	/* As malloc(3) in a heap of its own. */
+	map_at(&world, BASE, 1000, PROT_NONE);
+	assert_int_equal(CALL(&world, mprotect, BASE, PAGES(33), RW), 0);
+	assert_present(&world, BASE, BASE + PAGES(32));
+	/* A stack. */
+	assert_int_equal(CALL(&world, mprotect, BASE + PAGES(100), PAGES(800), RW), 0);
+	assert_int_equal(world.fake.count, 32);
+	assert_int_equal(CALL(&world, mprotect, BASE, PAGES(33), PROT_READ), 0);
+	assert_int_equal(world.fake.count, 32);
+	CALL(&world, munmap, BASE, PAGES(1000));
+	assert_int_equal(mm_set_brk(&world.process, 0x200000), 0);
+	assert_int_equal(CALL(&world, brk, 0x200000 + PAGES(10)), 0x200000 + PAGES(10));
+	assert_present(&world, 0x200000, 0x200000 + PAGES(10));
+	assert_int_equal(CALL(&world, brk, 0x200000 + PAGES(100)), 0x200000 + PAGES(100));
+	assert_present(&world, 0x200000, 0x200000 + PAGES(42));
+	world_end(&world);
+}
+
+/* Near a limit less is brought in, and no call fails for it. */
+static void test_prefault_limit(void **state)
+{
+	struct world world;
+
+	(void)state;
+	for (uint64_t limit = 0; limit < 300; limit += 7) {
+		world_begin(&world);
+		world.fake.space.page_limit = limit;
+		assert_int_equal(CALL(&world, mmap, 0, PAGES(100), RW, ANONYMOUS, NO_FILE, 0), BASE);
+		assert_true(world.fake.count <= limit / 8);
+		world.fake.fail_page = 1;
+		assert_int_equal(CALL(&world, mmap, 0, PAGES(100), RW, ANONYMOUS, NO_FILE, 0),
+		                 BASE + PAGES(100));
+		world_end(&world);
+	}
+}
+
+/* Who goes through memory gets twice as much each time. */
+static void test_growing_windows(void **state)
+{
+	static const uint64_t masters[] = {32, 64, 128, 256, 512, 512};
+	static const uint64_t forks[] = {8, 16, 32, 64, 64};
+	struct world world, fork;
+	uint64_t page = BASE;
+
+	(void)state;
+	world_begin(&world);
+	map_at(&world, BASE, 4000, RW);
+	for (size_t i = 0; i < ARRAY_SIZE(masters); i++) {
+		assert_int_equal(mm_fault(&world.process, page, SPACE_WRITE, true), 0);
+		assert_int_equal(world.fake.last_map_start, page);
+		assert_int_equal(world.fake.last_map_length, PAGES(masters[i]));
+		page += PAGES(masters[i]);
+	}
+	/* Not who leaves a page out. */
+	assert_int_equal(mm_fault(&world.process, page + PAGES(1), SPACE_WRITE, true), 0);
+	assert_int_equal(world.fake.last_map_length, PAGES(32));
+	world_freeze(&world);
+	world_fork(&fork, &world);
+	assert_int_equal(mm_fault(&fork.process, page + PAGES(33), SPACE_WRITE, true), 0);
+	assert_int_equal(fork.fake.last_map_length, PAGES(8));
+	map_at(&fork, BASE + PAGES(5000), 1000, RW);
+	page = BASE + PAGES(5000);
+	for (size_t i = 0; i < ARRAY_SIZE(forks); i++) {
+		assert_int_equal(mm_fault(&fork.process, page, SPACE_WRITE, true), 0);
+		assert_int_equal(fork.fake.last_map_length, PAGES(forks[i]));
+		page += PAGES(forks[i]);
+	}
+	world_end(&fork);
+	world_end(&world);
+}
+
+/* Files' own pages. */
+
+static uint64_t map_content(struct world *world, uint64_t pages, uint64_t prot, uint64_t flags)
+{
+	int64_t address = CALL(world, mmap, 0, PAGES(pages), prot, flags, 1, 0);
+
+	assert_true(address > 0);
+	return (uint64_t)address;
+}
+
+static bool shown(const struct world *world, uint64_t address)
+{
+	return space_is_file(&world->fake.space, gva(address));
+}
+
+static void test_shown_files(void **state)
+{
+	struct guest_piece pieces[4];
+	uint8_t bytes[PAGES(3)];
+	struct world world;
+	unsigned count;
+
+	(void)state;
+	world_begin(&world);
+	world.fake.shows_files = true;
+	fake_file_open(1, content, PAGES(90) + 100);
+	assert_int_equal(map_content(&world, 128, PROT_READ | PROT_EXEC, MAP_PRIVATE), BASE);
+	assert_present(&world, BASE, BASE + PAGES(91));
+	assert_true(shown(&world, BASE) && shown(&world, BASE + PAGES(90)));
+	assert_int_equal(world.fake.space.frame_count, 0);
+	assert_int_equal(mm_fault(&world.process, BASE + PAGES(91), SPACE_READ, true), -EFAULT);
+	assert_int_equal(mm_fault(&world.process, BASE, SPACE_WRITE, true), -EFAULT);
+	assert_int_equal(guest_write(&world.process, BASE, bytes, 1), -EFAULT);
+	/* The host reads the file. */
+	assert_int_equal(guest_read(&world.process, BASE + 100, bytes, sizeof(bytes)), 0);
+	assert_memory_equal(bytes, content + 100, sizeof(bytes));
+	assert_int_equal(
+		guest_pieces(&world.process, BASE + 100, PAGES(40), false, pieces, 4, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(pieces[0].length, PAGES(40));
+	assert_memory_equal(pieces[0].host, content + 100, PAGES(40));
+	assert_int_equal(
+		guest_pieces(&world.process, BASE + PAGES(89), PAGES(10), false, pieces, 4, &count),
+		0);
+	assert_int_equal(pieces[0].length, PAGES(2));
+	fake_files[1].size = PAGES(1);
+	assert_int_equal(guest_pieces(&world.process, BASE + PAGES(1), 1, false, pieces, 4, &count),
+	                 -EFAULT);
+	assert_int_equal(guest_read(&world.process, BASE + PAGES(1), bytes, 1), -EFAULT);
+	assert_int_equal(guest_read(&world.process, BASE + PAGES(1) - 1, bytes, 1), 0);
+	world_end(&world);
+	fake_file_close(1);
+}
+
+/* What can be written is copied, from the start or from then on. */
+static void test_shown_files_that_become_writable(void **state)
+{
+	struct world world;
+	uint64_t address;
+	uint8_t byte;
+
+	(void)state;
+	world_begin(&world);
+	world.fake.shows_files = true;
+	fake_file_open(1, content, PAGES(90));
+	address = map_content(&world, 10, RW, MAP_PRIVATE);
+	assert_false(shown(&world, address));
+	assert_int_equal(world.fake.space.frame_count, 10);
+	address = map_content(&world, 90, PROT_READ, MAP_PRIVATE);
+	assert_int_equal(CALL(&world, mprotect, address + PAGES(20), PAGES(80), RW), -ENOMEM);
+	assert_true(shown(&world, address + PAGES(20)));
+	world.fake.fail_edit = 1;
+	assert_int_equal(CALL(&world, mprotect, address + PAGES(20), PAGES(2), RW), -ENOMEM);
+	assert_true(shown(&world, address + PAGES(20)));
+	assert_int_equal(CALL(&world, mprotect, address + PAGES(20), PAGES(2), RW), 0);
+	assert_true(shown(&world, address + PAGES(19)) && shown(&world, address + PAGES(22)));
+	assert_false(shown(&world, address + PAGES(20)) || shown(&world, address + PAGES(21)));
+	assert_int_equal(guest_write(&world.process, address + PAGES(20), "x", 1), 0);
+	assert_int_equal(guest_read(&world.process, address + PAGES(20) + 1, &byte, 1), 0);
+	assert_int_equal(byte, content[PAGES(20) + 1]);
+	/* Read-only again: the copy stays. */
+	assert_int_equal(CALL(&world, mprotect, address + PAGES(20), PAGES(2), PROT_READ), 0);
+	assert_int_equal(guest_read(&world.process, address + PAGES(20), &byte, 1), 0);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(CALL(&world, madvise, address, PAGES(90), MADV_DONTNEED), 0);
+	assert_int_equal(guest_read(&world.process, address + PAGES(20), &byte, 1), 0);
+	assert_int_equal(byte, content[PAGES(20)]);
+	assert_true(shown(&world, address + PAGES(20)));
+	world_end(&world);
+	fake_file_close(1);
+}
+
+/* glibc's linker maps the whole first, then parts over it: the beginning comes with the second. */
+static void test_shown_library(void **state)
+{
+	const uint64_t first = MAP_PRIVATE | MAP_DENYWRITE;
+	struct world world;
+
+	(void)state;
+	world_begin(&world);
+	world.fake.shows_files = true;
+	fake_file_open(1, content, PAGES(90));
+	assert_int_equal(map_content(&world, 95, PROT_READ, first), BASE);
+	assert_int_equal(world.fake.count, 0);
+	CALL(&world, mmap, BASE + PAGES(10), PAGES(50), PROT_READ | PROT_EXEC, first | MAP_FIXED, 1,
+	     PAGES(10));
+	assert_present(&world, BASE, BASE + PAGES(60));
+	CALL(&world, mmap, BASE + PAGES(60), PAGES(20), PROT_READ, first | MAP_FIXED, 1, PAGES(60));
+	CALL(&world, mmap, BASE + PAGES(80), PAGES(10), RW, first | MAP_FIXED, 1, PAGES(80));
+	assert_present(&world, BASE, BASE + PAGES(90));
+	assert_int_equal(world.fake.space.frame_count, 10);
+	world_end(&world);
+	fake_file_close(1);
+}
+
+static void test_shown_files_of_forks(void **state)
+{
+	struct world master, fork;
+	uint64_t original, address;
+
+	(void)state;
+	world_begin(&master);
+	master.fake.shows_files = true;
+	fake_file_open(1, content, PAGES(90));
+	original = map_content(&master, 90, PROT_READ, MAP_PRIVATE | MAP_NORESERVE);
+	world_freeze(&master);
+	world_fork(&fork, &master);
+	/* A reset can leave what its master has mapped; what the fork maps it takes away. */
+	assert_int_equal(mm_fault(&fork.process, original + PAGES(5), SPACE_READ, true), 0);
+	assert_true(shown(&fork, original) && shown(&fork, original + PAGES(89)));
+	assert_int_equal(fate_at(&fork, original), FRAME_KEPT);
+	address = map_content(&fork, 63, PROT_READ, MAP_PRIVATE);
+	assert_false(shown(&fork, address));
+	assert_int_equal(fate_at(&fork, address), FRAME_TAKEN);
+	assert_false(fork.fake.space.rebuild);
+	address = map_content(&fork, 64, PROT_READ, MAP_PRIVATE);
+	assert_true(shown(&fork, address));
+	assert_true(fork.fake.space.rebuild);
+	world_end(&fork);
+	world_end(&master);
+	fake_file_close(1);
+}
+
+/* KVM could not read one: they are taken away, and copied from now on. */
+static void test_files_failed(void **state)
+{
+	struct world world;
+	uint64_t address;
+
+	(void)state;
+	world_begin(&world);
+	world.fake.shows_files = true;
+	fake_file_open(1, content, PAGES(90));
+	map_at(&world, BASE + PAGES(1000), 1, RW);
+	assert_int_equal(mm_files_failed(&world.process), 0);
+	address = map_content(&world, 90, PROT_READ, MAP_PRIVATE);
+	world.fake.fail_edit = 1;
+	assert_int_equal(mm_files_failed(&world.process), -ENOMEM);
+	assert_int_equal(mm_files_failed(&world.process), 1);
+	assert_int_equal(world.fake.count, 0);
+	assert_int_equal(mm_files_failed(&world.process), 0);
+	fake_files[1].size = PAGES(10);
+	assert_int_equal(mm_fault(&world.process, address + PAGES(9), SPACE_READ, true), 0);
+	assert_false(shown(&world, address + PAGES(9)));
+	assert_int_equal(mm_fault(&world.process, address + PAGES(10), SPACE_READ, true), -EFAULT);
+	fake_files[1].error = -EIO;
+	CALL(&world, madvise, address, PAGES(90), MADV_DONTNEED);
+	assert_int_equal(mm_fault(&world.process, address, SPACE_READ, true), -EFAULT);
+	world_end(&world);
+	fake_file_close(1);
 }
 
 /* Numbers that a guest makes up: any answer, but the map stays one. */
@@ -2194,6 +2494,15 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_forks),
+		cmocka_unit_test(test_prefault),
+		cmocka_unit_test(test_prefault_later),
+		cmocka_unit_test(test_prefault_limit),
+		cmocka_unit_test(test_growing_windows),
+		cmocka_unit_test(test_shown_files),
+		cmocka_unit_test(test_shown_files_that_become_writable),
+		cmocka_unit_test(test_shown_library),
+		cmocka_unit_test(test_shown_files_of_forks),
+		cmocka_unit_test(test_files_failed),
 		cmocka_unit_test(test_hostile_numbers),
 	};
 

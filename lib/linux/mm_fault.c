@@ -24,7 +24,7 @@
 #define FORK_STACK_PAGES 1u
 #define FORK_PAGES 8u
 
-/* Who goes through memory gets as many again as it has used, up to these. */
+/* Who goes through memory gets twice as many each time, up to these. */
 #define MASTER_MOST_PAGES 512u
 #define FORK_MOST_PAGES 64u
 
