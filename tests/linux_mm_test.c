@@ -135,6 +135,9 @@ static void test_mmap_errors(void **state)
 		{0, 4096, PROT_READ, 0, 1, 0, -EINVAL},
 		{0, 4096, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, 1, 0, -EOPNOTSUPP},
 		{0, 4096, RW, ANONYMOUS | MAP_HUGETLB, NO_FILE, 0, -ENOMEM},
+		{0, 4096, PROT_READ, MAP_PRIVATE | MAP_HUGETLB, 1, 0, -EINVAL},
+		{0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, NO_FILE, 0, -EINVAL},
+		{0, 4096, PROT_READ, MAP_PRIVATE | MAP_GROWSDOWN, 1, 0, -EINVAL},
 		{0, 4096, PROT_READ, MAP_PRIVATE, NO_FILE, 0, -EBADF},
 		{0, 4096, PROT_READ, MAP_PRIVATE, 7, 0, -EBADF},
 		{0, 4096, PROT_READ, MAP_PRIVATE, 1, 4095, -EINVAL},
@@ -374,7 +377,14 @@ static void test_mremap_errors(void **state)
 	} rows[] = {
 		{BASE, PAGES(1), PAGES(2), 8, 0, -EINVAL},
 		{BASE, PAGES(1), PAGES(2), UINT64_C(1) << 32, 0, -EINVAL},
-		{BASE, PAGES(1), PAGES(1), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0, -EINVAL},
+		{BASE, PAGES(1), PAGES(1), MREMAP_DONTUNMAP, 0, -EINVAL},
+		{BASE, PAGES(1), PAGES(1), MREMAP_DONTUNMAP | MREMAP_FIXED, BASE + PAGES(100),
+	         -EINVAL},
+		{BASE, PAGES(1), PAGES(2), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0, -EINVAL},
+		{BASE, PAGES(1), PAGES(1), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 1, -EINVAL},
+		{BASE, PAGES(1), PAGES(1), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, BASE, -EINVAL},
+		{BASE, 0, 0, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0, -EINVAL},
+		{BASE, 0, PAGES(1), MREMAP_MAYMOVE, 0, -EINVAL},
 		{BASE, PAGES(1), PAGES(2), MREMAP_FIXED, BASE + PAGES(100), -EINVAL},
 		{BASE + 1, PAGES(1), PAGES(2), MREMAP_MAYMOVE, 0, -EINVAL},
 		{BASE, PAGES(1), 0, MREMAP_MAYMOVE, 0, -EINVAL},
@@ -490,7 +500,7 @@ static void test_peek_brings_nothing_in(void **state)
 	fake_file_open(1, content, sizeof(content));
 	map_at(&world, BASE, 2, RW);
 	assert_int_equal(CALL(&world, mmap, BASE + PAGES(2), PAGES(1), PROT_READ,
-	                      MAP_PRIVATE | MAP_FIXED, 1, PAGES(1)),
+	                      MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, PAGES(1)),
 	                 BASE + PAGES(2));
 	map_at(&world, BASE + PAGES(4), 1, 0);
 	assert_int_equal(guest_peek(&world.process, BASE + PAGES(1), words, 16), 16);
@@ -1666,31 +1676,64 @@ static int64_t model_move(struct model *model, const struct mremap_arguments *ar
 		if (moved[i].file != 0)
 			moved[i].file_page++;
 	}
-	model_unmap(model, arguments->from, pages);
+	if ((arguments->flags & MREMAP_DONTUNMAP) != 0)
+		model_drop(model, arguments->from, pages);
+	else
+		model_unmap(model, arguments->from, pages);
 	for (uint64_t i = 0; i < arguments->new_pages; i++)
 		*model_at(model, to + PAGES(i)) = moved[i];
 	return (int64_t)to;
 }
 
-static int64_t model_mremap_fixed(struct step *step, const struct mremap_arguments *arguments)
+/* A mapping of a file, shared, once more. */
+static int64_t model_duplicate(struct model *model, const struct mremap_arguments *arguments,
+                               uint64_t to)
+{
+	struct model_page page = *model_at(model, arguments->from);
+
+	if (!page.mapped)
+		return -EFAULT;
+	page.value = 0;
+	for (uint64_t i = 0; i < arguments->new_pages; i++, page.file_page++)
+		*model_at(model, to + PAGES(i)) = page;
+	return (int64_t)to;
+}
+
+/* Where MREMAP_DONTUNMAP moves to: what is given is a hint. */
+static uint64_t model_hinted(struct model *model, const struct mremap_arguments *arguments)
+{
+	if (model_free(model, arguments->to, arguments->new_pages))
+		return arguments->to;
+	return model_gap(model, 2, arguments->new_pages);
+}
+
+static int64_t model_mremap_to(struct step *step, const struct mremap_arguments *arguments)
 {
 	struct model *model = step->model;
+	uint64_t to = arguments->to;
 
 	if (mremap_overlaps(arguments))
 		return -EINVAL;
 	if (model_mapping(model, arguments->from) == 0)
 		return -EFAULT;
-	if (arguments->pages == 0)
+	if (arguments->pages == 0 && !model_at(model, arguments->from)->shared)
 		return -EINVAL;
 	if (model_mapping(model, arguments->from) < min_u64(arguments->pages, arguments->new_pages))
 		return -EFAULT;
-	model_unmap(model, arguments->to, arguments->new_pages);
+	if ((arguments->flags & MREMAP_FIXED) != 0)
+		model_unmap(model, to, arguments->new_pages);
+	else
+		to = model_hinted(model, arguments);
+	if (to == (uint64_t)-ENOMEM)
+		return -ENOMEM;
 	step->partial[step->partials++] = *model;
+	if (arguments->pages == 0)
+		return model_duplicate(model, arguments, to);
 	if (arguments->pages > arguments->new_pages)
 		model_unmap(model, arguments->from + PAGES(arguments->new_pages),
 		            arguments->pages - arguments->new_pages);
 	step->partial[step->partials++] = *model;
-	return model_move(model, arguments, arguments->to);
+	return model_move(model, arguments, to);
 }
 
 static int64_t model_mremap(struct step *step, const struct mremap_arguments *arguments)
@@ -1699,13 +1742,16 @@ static int64_t model_mremap(struct step *step, const struct mremap_arguments *ar
 	uint64_t mapping = model_mapping(model, arguments->from);
 	uint64_t end = arguments->from + PAGES(arguments->pages), to;
 
-	if ((arguments->flags & ~UINT64_C(3)) != 0 || arguments->flags == MREMAP_FIXED ||
-	    arguments->new_pages == 0)
+	if ((arguments->flags & ~UINT64_C(7)) != 0 || arguments->new_pages == 0 ||
+	    ((arguments->flags & 6) != 0 && (arguments->flags & MREMAP_MAYMOVE) == 0) ||
+	    ((arguments->flags & MREMAP_DONTUNMAP) != 0 && arguments->pages != arguments->new_pages))
 		return -EINVAL;
-	if ((arguments->flags & MREMAP_FIXED) != 0)
-		return model_mremap_fixed(step, arguments);
-	if (mapping == 0 || arguments->pages == 0)
-		return mapping == 0 ? -EFAULT : -EINVAL;
+	if ((arguments->flags & 6) != 0)
+		return model_mremap_to(step, arguments);
+	if (mapping == 0)
+		return -EFAULT;
+	if (arguments->pages == 0 && !model_at(model, arguments->from)->shared)
+		return -EINVAL;
 	if (arguments->pages >= arguments->new_pages) {
 		model_unmap(model, arguments->from + PAGES(arguments->new_pages),
 		            arguments->pages - arguments->new_pages);
@@ -1713,18 +1759,21 @@ static int64_t model_mremap(struct step *step, const struct mremap_arguments *ar
 	}
 	if (mapping < arguments->pages)
 		return -EFAULT;
-	if (mapping == arguments->pages &&
+	if (arguments->pages > 0 && mapping == arguments->pages &&
 	    model_free(model, end, arguments->new_pages - arguments->pages))
 		return model_move(model, arguments, arguments->from);
 	if ((arguments->flags & MREMAP_MAYMOVE) == 0)
 		return -ENOMEM;
 	to = model_gap(model, 2, arguments->new_pages);
-	return to == (uint64_t)-ENOMEM ? -ENOMEM : model_move(model, arguments, to);
+	if (to == (uint64_t)-ENOMEM)
+		return -ENOMEM;
+	return arguments->pages == 0 ? model_duplicate(model, arguments, to)
+	                             : model_move(model, arguments, to);
 }
 
 static void step_mremap(struct step *step)
 {
-	static const uint64_t choices[] = {0, 1, 1, 1, 3, 3, 3, 2, 5};
+	static const uint64_t choices[] = {0, 1, 1, 1, 3, 3, 3, 2, 5, 5, 7, 7, 4, 8};
 	struct mremap_arguments arguments;
 
 	arguments.from = random_place(10, &arguments.pages);
@@ -1733,8 +1782,10 @@ static void step_mremap(struct step *step)
 		                          model_mapping(step->model, arguments.from));
 	arguments.to = random_place(14, &arguments.new_pages);
 	arguments.flags = choices[random_below(ARRAY_SIZE(choices))];
-	if (random_below(40) == 0)
+	if (random_below(16) == 0)
 		arguments.pages = 0;
+	if ((arguments.flags & MREMAP_DONTUNMAP) != 0 && random_below(8) > 0)
+		arguments.pages = arguments.new_pages = min_u64(arguments.pages, arguments.new_pages);
 	if (random_below(40) == 0)
 		arguments.new_pages = 0;
 	snprintf(step->text, sizeof(step->text),
@@ -2101,6 +2152,73 @@ static void test_forks(void **state)
 	}
 }
 
+/* MREMAP_DONTUNMAP: the pages go, the mapping stays and is as new. */
+static void test_mremap_kept(void **state)
+{
+	const uint64_t flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP, to = BASE + PAGES(500);
+	struct world world, fork;
+	char byte;
+
+	(void)state;
+	world_begin(&world);
+	map_at(&world, BASE, 4, RW);
+	assert_int_equal(guest_write(&world.process, BASE + PAGES(1), "a", 1), 0);
+	world_freeze(&world);
+	world_fork(&fork, &world);
+	assert_int_equal(guest_write(&fork.process, BASE + PAGES(2), "b", 1), 0);
+	/* The hint is taken. */
+	assert_int_equal(CALL(&fork, mremap, BASE, PAGES(4), PAGES(4), flags, to), to);
+	assert_true(fork.fake.space.rebuild);
+	assert_int_equal(guest_read(&fork.process, to + PAGES(1), &byte, 1), 0);
+	assert_int_equal(byte, 'a');
+	assert_int_equal(guest_read(&fork.process, to + PAGES(2), &byte, 1), 0);
+	assert_int_equal(byte, 'b');
+	for (uint64_t page = BASE; page < BASE + PAGES(4); page += PAGE_SIZE) {
+		assert_int_equal(guest_read(&fork.process, page, &byte, 1), 0);
+		assert_int_equal(byte, 0);
+	}
+	/* What is in the way of the hint stays; with MREMAP_FIXED it goes. */
+	assert_int_equal(CALL(&fork, mremap, BASE, PAGES(4), PAGES(4), flags, to), BASE + PAGES(4));
+	assert_int_equal(CALL(&fork, mremap, BASE, PAGES(4), PAGES(4), flags | MREMAP_FIXED, to), to);
+	assert_int_equal(guest_read(&fork.process, to + PAGES(1), &byte, 1), 0);
+	assert_int_equal(byte, 0);
+	assert_int_equal(CALL(&fork, mremap, BASE, PAGES(9), PAGES(9), flags, to + PAGES(100)),
+	                 -EFAULT);
+	world_end(&fork);
+	world_end(&world);
+}
+
+/* An old size of 0: once more the same of a shared mapping, from there on. */
+static void test_mremap_doubled(void **state)
+{
+	struct world world;
+	uint64_t address, to = BASE + PAGES(500);
+	uint8_t byte;
+
+	(void)state;
+	world_begin(&world);
+	fake_file_open(1, content, PAGES(90));
+	address = (uint64_t)CALL(&world, mmap, 0, PAGES(4), PROT_READ, MAP_SHARED, 1, PAGES(3));
+	assert_int_equal(CALL(&world, mremap, address + PAGES(1), 0, PAGES(2), 0, 0), -ENOMEM);
+	assert_int_equal(CALL(&world, mremap, address + PAGES(1), 0, PAGES(2),
+	                      MREMAP_MAYMOVE | MREMAP_FIXED, to),
+	                 to);
+	assert_int_equal(guest_read(&world.process, to, &byte, 1), 0);
+	assert_int_equal(byte, content[PAGES(4)]);
+	assert_int_equal(guest_read(&world.process, address + PAGES(1), &byte, 1), 0);
+	assert_int_equal(byte, content[PAGES(4)]);
+	assert_int_equal(CALL(&world, mprotect, to, PAGES(2), RW), -EACCES);
+	assert_int_equal(CALL(&world, mremap, address, 0, PAGES(2), MREMAP_MAYMOVE, 0),
+	                 address + PAGES(4));
+	assert_int_equal(
+		CALL(&world, mremap, address, 0, PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, address),
+		-EFAULT);
+	address = (uint64_t)CALL(&world, mmap, 0, PAGES(4), PROT_READ, MAP_PRIVATE, 1, 0);
+	assert_int_equal(CALL(&world, mremap, address, 0, PAGES(2), MREMAP_MAYMOVE, 0), -EINVAL);
+	world_end(&world);
+	fake_file_close(1);
+}
+
 /* What is brought in before it is used. */
 
 static void test_prefault(void **state)
@@ -2163,6 +2281,13 @@ static void test_prefault_later(void **state)
 	assert_int_equal(CALL(&world, mprotect, BASE, PAGES(33), PROT_READ), 0);
 	assert_int_equal(world.fake.count, 32);
 	CALL(&world, munmap, BASE, PAGES(1000));
+	fake_file_open(1, content, PAGES(90));
+	CALL(&world, mmap, BASE, PAGES(90), PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, 0);
+	assert_int_equal(world.fake.count, 0);
+	assert_int_equal(CALL(&world, madvise, BASE + PAGES(10), PAGES(70), MADV_WILLNEED), 0);
+	assert_present(&world, BASE + PAGES(10), BASE + PAGES(74));
+	CALL(&world, munmap, BASE, PAGES(90));
+	fake_file_close(1);
 	assert_int_equal(mm_set_brk(&world.process, 0x200000), 0);
 	assert_int_equal(CALL(&world, brk, 0x200000 + PAGES(10)), 0x200000 + PAGES(10));
 	assert_present(&world, 0x200000, 0x200000 + PAGES(10));
@@ -2494,6 +2619,8 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_forks),
+		cmocka_unit_test(test_mremap_kept),
+		cmocka_unit_test(test_mremap_doubled),
 		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_prefault_later),
 		cmocka_unit_test(test_prefault_limit),

@@ -419,7 +419,20 @@ static int reserve_move(struct process *process, uint64_t from, uint64_t from_en
 	return ranges_reserve(&process->mm->ranges, from, from_end, false, 1);
 }
 
-int mm_move(struct process *process, uint64_t from, uint64_t from_end, uint64_t to, uint64_t to_end)
+int mm_duplicate(struct process *process, uint64_t from, uint64_t to, uint64_t to_end)
+{
+	const struct range *range = ranges_find(&process->mm->ranges, from);
+	struct range another;
+	int result;
+
+	if (range == NULL)
+		return -EFAULT;
+	result = derive(process, range, from, to, to_end, &another);
+	return result < 0 ? result : replace(process, &another);
+}
+
+int mm_move(struct process *process, uint64_t from, uint64_t from_end, uint64_t to, uint64_t to_end,
+            bool keep)
 {
 	struct ranges *ranges;
 	struct range moved;
@@ -442,7 +455,8 @@ int mm_move(struct process *process, uint64_t from, uint64_t from_end, uint64_t 
 		return result;
 	if (moved.file != NULL)
 		file_reference(moved.file);
-	ranges_remove(ranges, from, from_end);
+	if (!keep)
+		ranges_remove(ranges, from, from_end);
 	ranges_insert(ranges, &moved);
 	return 0;
 }

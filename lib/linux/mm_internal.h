@@ -52,10 +52,14 @@ int mm_populate(struct process *process, uint64_t start, uint64_t end, unsigned 
 /*
  * [from, from_end), part of one mapping, becomes [to, to_end) with its pages.
  * Both are whole pages and not empty; the new one is not shorter, and nothing is
- * there. Returns 0, -EFAULT (not one mapping), -EINVAL (past what a file's
- * offsets can say), -ENOMEM.
+ * there. keep: the mapping stays, without pages (MREMAP_DONTUNMAP). Returns 0,
+ * -EFAULT (not one mapping), -EINVAL (past what a file's offsets can say), -ENOMEM.
  */
-int mm_move(struct process *process, uint64_t from, uint64_t from_end, uint64_t to, uint64_t to_end);
+int mm_move(struct process *process, uint64_t from, uint64_t from_end, uint64_t to, uint64_t to_end,
+            bool keep);
+
+/* [to, to_end) becomes a mapping of the same as what is at `from`, without pages. As mm_move(). */
+int mm_duplicate(struct process *process, uint64_t from, uint64_t to, uint64_t to_end);
 
 /* The mapping that ends at `end` grows to new_end, if nothing is there. As mm_move(). */
 int mm_extend(struct process *process, uint64_t end, uint64_t new_end);

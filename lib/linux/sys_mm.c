@@ -19,6 +19,9 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 #define PROT_SEM 0x8
 
 /* What mprotect(2) makes writable and no more than this is used soon: malloc(3) grows by 132 KiB. */
@@ -58,6 +61,8 @@ static int check_map_type(const struct map_request *request)
 	                       MAP_FIXED_NOREPLACE;
 	uint64_t type = request->flags & MAP_TYPE;
 
+	if (type != MAP_PRIVATE && (request->flags & MAP_GROWSDOWN) != 0)
+		return -EINVAL;
 	if (type == MAP_PRIVATE || type == MAP_SHARED)
 		return 0;
 	if (type != MAP_SHARED_VALIDATE || request->file == NULL)
@@ -90,8 +95,10 @@ static int check_map_numbers(const struct map_request *request)
 	if ((request->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0 &&
 	    !range_within(request->address, length, LAYOUT_USER_END))
 		return -ENOMEM;
-	/* There are no huge pages to reserve. */
-	return (request->flags & MAP_HUGETLB) != 0 ? -ENOMEM : 0;
+	/* There are no huge pages to reserve, and no file has any. */
+	if ((request->flags & MAP_HUGETLB) != 0)
+		return request->file != NULL ? -EINVAL : -ENOMEM;
+	return 0;
 }
 
 static int check_map(const struct map_request *request)
@@ -234,11 +241,20 @@ struct remap_request {
 	uint64_t from, from_length, to, to_length, flags;
 };
 
+static bool remap_keeps(const struct remap_request *request)
+{
+	return (request->flags & MREMAP_DONTUNMAP) != 0;
+}
+
 static int check_remap(struct remap_request *request)
 {
-	/* MREMAP_DONTUNMAP is refused: it serves collectors with userfaultfd(2), which is not there. */
-	if ((request->flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)) != 0 ||
-	    request->flags == MREMAP_FIXED || !is_aligned(request->from, PAGE_SIZE))
+	const uint64_t moving = MREMAP_FIXED | MREMAP_DONTUNMAP, known = moving | MREMAP_MAYMOVE;
+
+	if ((request->flags & ~known) != 0 || !is_aligned(request->from, PAGE_SIZE))
+		return -EINVAL;
+	if ((request->flags & moving) != 0 && (request->flags & MREMAP_MAYMOVE) == 0)
+		return -EINVAL;
+	if (remap_keeps(request) && request->from_length != request->to_length)
 		return -EINVAL;
 	/* A length that wraps when rounded up is 0 for Linux. */
 	if (!checked_align_up(request->from_length, PAGE_SIZE, &request->from_length))
@@ -249,7 +265,8 @@ static int check_remap(struct remap_request *request)
 	return 0;
 }
 
-static int check_remap_fixed(const struct remap_request *request)
+/* The place it goes to, or the hint that MREMAP_DONTUNMAP has in its place. */
+static int check_remap_to(const struct remap_request *request)
 {
 	uint64_t from_end;
 
@@ -258,7 +275,7 @@ static int check_remap_fixed(const struct remap_request *request)
 	    !checked_add(request->from, request->from_length, &from_end) ||
 	    ranges_overlap(request->from, from_end, request->to, request->to + request->to_length))
 		return -EINVAL;
-	return request->to < LAYOUT_USER_START ? -EPERM : 0;
+	return (request->flags & MREMAP_FIXED) != 0 && request->to < LAYOUT_USER_START ? -EPERM : 0;
 }
 
 /*
@@ -267,21 +284,24 @@ static int check_remap_fixed(const struct remap_request *request)
  */
 static int check_mapping(const struct process *process, const struct remap_request *request)
 {
-	bool stays = (request->flags & MREMAP_FIXED) == 0 &&
+	bool stays = (request->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0 &&
 	             request->from_length >= request->to_length;
+	const struct range *range = ranges_find(&process->mm->ranges, request->from);
 	uint64_t end = mm_mapping_end(process, request->from);
 
-	if (end == 0)
+	if (range == NULL)
 		return -EFAULT;
 	/* Only shared mappings can be doubled by a length of 0. */
 	if (request->from_length == 0)
-		return -EINVAL;
+		return (range->flags & RANGE_SHARED) != 0 ? 0 : -EINVAL;
 	if (!stays && min_u64(request->from_length, request->to_length) > end - request->from)
 		return -EFAULT;
-	if (request->to_length > request->from_length &&
-	    (ranges_find(&process->mm->ranges, request->from)->flags & RANGE_MACHINE) != 0)
-		return -EFAULT;
-	return 0;
+	/* As Linux has VM_DONTEXPAND. */
+	if ((range->flags & RANGE_MACHINE) == 0)
+		return 0;
+	if (remap_keeps(request))
+		return -EINVAL;
+	return request->to_length > request->from_length ? -EFAULT : 0;
 }
 
 static int cut(struct process *process, struct remap_request *request)
@@ -296,20 +316,29 @@ static int cut(struct process *process, struct remap_request *request)
 
 static int64_t move(struct process *process, const struct remap_request *request)
 {
-	int result = mm_move(process, request->from, request->from + request->from_length,
-	                     request->to, request->to + request->to_length);
+	uint64_t to_end = request->to + request->to_length;
+	int result;
 
+	if (request->from_length == 0)
+		result = mm_duplicate(process, request->from, request->to, to_end);
+	else
+		result = mm_move(process, request->from, request->from + request->from_length,
+		                 request->to, to_end, remap_keeps(request));
 	return result < 0 ? result : (int64_t)request->to;
 }
 
-static int64_t remap_fixed(struct process *process, struct remap_request *request)
+static int64_t remap_to(struct process *process, struct remap_request *request)
 {
-	int result = check_remap_fixed(request);
+	int result = check_remap_to(request);
 
 	if (result == 0)
 		result = check_mapping(process, request);
-	if (result == 0)
+	if (result < 0)
+		return result;
+	if ((request->flags & MREMAP_FIXED) != 0)
 		result = mm_unmap(process, request->to, request->to_length);
+	else
+		result = mm_choose(process, request->to, request->to_length, 0, &request->to);
 	if (result == 0)
 		result = cut(process, request);
 	return result < 0 ? result : move(process, request);
@@ -327,7 +356,8 @@ static int64_t remap(struct process *process, struct remap_request *request)
 	if (request->from_length == request->to_length)
 		return (int64_t)request->from;
 	end = request->from + request->from_length;
-	if (range_within(request->from, request->to_length, LAYOUT_USER_END) &&
+	if (request->from_length > 0 &&
+	    range_within(request->from, request->to_length, LAYOUT_USER_END) &&
 	    mm_extend(process, end, request->from + request->to_length) == 0)
 		return (int64_t)request->from;
 	if ((request->flags & MREMAP_MAYMOVE) == 0)
@@ -349,8 +379,8 @@ int64_t sys_mremap(struct process *process, const uint64_t arguments[6])
 
 	if (result < 0)
 		return result;
-	if ((request.flags & MREMAP_FIXED) != 0)
-		return remap_fixed(process, &request);
+	if ((request.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0)
+		return remap_to(process, &request);
 	return remap(process, &request);
 }
 
@@ -367,6 +397,7 @@ enum advice_action {
 	ADVICE_DISCARD,
 	ADVICE_DISCARD_ANONYMOUS,
 	ADVICE_REMOVE,
+	ADVICE_WILL_NEED,
 	ADVICE_POPULATE_READ,
 	ADVICE_POPULATE_WRITE,
 	ADVICE_PRIVILEGED,
@@ -378,7 +409,7 @@ static enum advice_action advice_action(uint64_t advice)
 		[MADV_NORMAL] = ADVICE_IGNORE,
 		[MADV_RANDOM] = ADVICE_IGNORE,
 		[MADV_SEQUENTIAL] = ADVICE_IGNORE,
-		[MADV_WILLNEED] = ADVICE_IGNORE,
+		[MADV_WILLNEED] = ADVICE_WILL_NEED,
 		[MADV_DONTNEED] = ADVICE_DISCARD,
 		[MADV_FREE] = ADVICE_DISCARD_ANONYMOUS,
 		[MADV_REMOVE] = ADVICE_REMOVE,
@@ -467,6 +498,11 @@ static int advise(struct process *process, uint64_t start, uint64_t end, enum ad
 	case ADVICE_REMOVE:
 		/* Punches a hole into a file that is mapped for writing: there is none. */
 		return has_file(process, start, end) ? -EACCES : -EINVAL;
+	case ADVICE_WILL_NEED:
+		/* Of anonymous memory Linux reads what is swapped. */
+		if (has_file(process, start, end))
+			mm_prefault(process, start, end);
+		break;
 	case ADVICE_POPULATE_READ:
 		return populate(process, start, end, SPACE_READ);
 	case ADVICE_POPULATE_WRITE:
