@@ -36,6 +36,7 @@ static struct host {
 	unsigned read_only_slots, plain_slots;
 	uint64_t slot_end; /* of the last one, which must begin where the one before ends */
 	int mapping_error; /* of the next file that is mapped; 0: none */
+	bool reserves_not; /* nor can anything be put in its place */
 } host;
 
 void *__real_mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset);
@@ -46,6 +47,10 @@ int __wrap_kvm_memory_slot_read_only(int vm, uint32_t slot, uint64_t gpa, uint64
 
 void *__wrap_mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
+	if (fd < 0 && host.reserves_not) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
 	if (fd < 0 || host.mapping_error == 0)
 		return __real_mmap64(address, length, protection, flags, fd, offset);
 	errno = host.mapping_error;
@@ -340,6 +345,18 @@ static void mappings_are_refused(void **unused)
 	assert_int_equal(window.count, 0);
 	assert_int_equal(mincore(window.host, PAGE_SIZE, &resident), 0);
 	place_of(fd, 0);
+	end();
+	/* Where even that fails, nothing gets a place any more: it might be in another's memory. */
+	begin(ROOM);
+	place_of(fd, 0);
+	close(fd);
+	fd = new_file(LEAST);
+	host.mapping_error = ENODEV;
+	host.reserves_not = true;
+	assert_copied(fd, 0);
+	host.reserves_not = false;
+	assert_copied(fd, 0);
+	assert_int_equal(window.placed, LEAST);
 	end();
 	close(fd);
 }

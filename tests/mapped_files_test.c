@@ -286,6 +286,21 @@ static void writes_are_private(void **unused)
 	check_writes();
 }
 
+/* A reset takes the pages of such a mapping away. */
+static void assert_taken_away(struct kvmsb *fork, uint64_t pages)
+{
+	uint64_t address = fixture_value(fork, "map_for_good", NUMBERS(pages));
+	struct kvmsb_result result;
+
+	assert_int_not_equal(address, 0);
+	assert_int_equal(fixture_value(fork, "peek", NUMBERS(address)), byte_of(0));
+	assert_int_equal(kvmsb_reset(fork), 0);
+	result = fixture_call(fork, "peek", NUMBERS(address));
+	assert_outcome(fork, &result, KVMSB_OUTCOME_FAULTED);
+	assert_int_equal(result.fault.address, address);
+	assert_int_equal(kvmsb_reset(fork), 0);
+}
+
 /* Small mappings and large ones, kept or not: a reset takes them away, and nothing piles up. */
 static void a_reset_takes_mappings_away(void **unused)
 {
@@ -304,6 +319,7 @@ static void a_reset_takes_mappings_away(void **unused)
 				                 sum_of(0, pages[i]));
 			assert_int_equal(kvmsb_reset(fork), 0);
 			assert_sum(fork, 0, PAGES);
+			assert_taken_away(fork, pages[i]);
 		}
 		assert_int_equal(kvmsb_reset(fork), 0);
 		if (round == 0)
@@ -318,10 +334,18 @@ static void a_reset_takes_mappings_away(void **unused)
 
 static void assert_faults(struct kvmsb *fork, uint64_t page)
 {
-	struct kvmsb_result result = fixture_call(fork, "byte_at", NUMBERS(page, 0));
+	struct kvmsb_result result;
+	uint64_t reads = 0;
+
+	assert_int_equal(kvmsb_reset(fork), 0);
+	result = fixture_call(fork, "byte_at", NUMBERS(page, 0));
 
 	assert_outcome(fork, &result, KVMSB_OUTCOME_FAULTED);
 	assert_int_equal(result.fault.vector, VECTOR_PF);
+	/* It went on where it was, and not from the beginning of the call. */
+	assert_int_equal(
+		kvmsb_memory_read(fork, fixture_symbol(fork, "reads"), &reads, sizeof(reads)), 0);
+	assert_int_equal(reads, 1);
 	assert_int_equal(kvmsb_reset(fork), 0);
 	assert_int_equal(result.fault.address, fixture_value(fork, "address_of", NUMBERS(page)));
 }

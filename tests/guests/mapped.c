@@ -20,6 +20,10 @@ static const char *path;
 static long size;
 static const volatile unsigned char *content;
 
+/* Calls of byte_at(), for the host to look at. */
+extern volatile long reads;
+volatile long reads;
+
 /* Called by the host only. */
 long address_of(long page);
 long add_up(long first, long count);
@@ -28,6 +32,8 @@ long write_out(long page, long offset, long length);
 long write_privately(long page, long value);
 long write_mapping(long page, long value);
 long map_again(long first, long count, long keep);
+long map_for_good(long pages);
+long peek(const volatile unsigned char *address);
 long share(void);
 
 long address_of(long page)
@@ -51,6 +57,7 @@ long add_up(long first, long count)
 
 long byte_at(long page, long offset)
 {
+	reads++;
 	return content[page * PAGE + offset];
 }
 
@@ -109,6 +116,19 @@ long map_again(long first, long count, long keep)
 	if (!keep && munmap(start, (size_t)((first + count) * PAGE)) < 0)
 		return -errno;
 	return sum;
+}
+
+/* The address of a mapping of which every page was read. */
+long map_for_good(long pages)
+{
+	void *start = map_file(PROT_READ, MAP_PRIVATE, pages);
+
+	return start == MAP_FAILED || sum_of(start, 0, pages) == 0 ? 0 : (long)start;
+}
+
+long peek(const volatile unsigned char *address)
+{
+	return *address;
 }
 
 /* What a shared mapping that is writable is refused with, then one that would become it. */
