@@ -33,7 +33,7 @@
 struct file_place; /* part of a file, and where it is */
 
 /* Places are host mappings, of which a process can have some 65 000 (vm.max_map_count). */
-#define FILE_WINDOW_PLACES 1024u
+#define FILE_WINDOW_PLACES 512u
 #define FILE_WINDOW_BUCKETS 64u
 
 struct file_window {

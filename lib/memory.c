@@ -18,7 +18,7 @@
 #define FIRST_DATA_GROWTH (UINT64_C(16) << 20)
 #define FIRST_TABLE_GROWTH (UINT64_C(2) << 20)
 
-/* Address space for files, where the guest's physical addresses reach so far. */
+/* Address space for files, where the guest's physical addresses reach so far: slots of 46 MB in KVM. */
 #define FILE_BYTES (UINT64_C(16) << 30)
 
 /*
