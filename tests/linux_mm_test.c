@@ -818,7 +818,9 @@ static void test_fault_file(void **state)
 	(void)state;
 	world_begin(&world);
 	fake_file_open(1, content, PAGES(90) + 100);
-	assert_int_equal(CALL(&world, mmap, 0, PAGES(128), PROT_READ, MAP_PRIVATE, 1, 0), BASE);
+	assert_int_equal(
+		CALL(&world, mmap, 0, PAGES(128), PROT_READ, MAP_PRIVATE | MAP_NORESERVE, 1, 0),
+		BASE);
 	assert_int_equal(mm_fault(&world.process, BASE + PAGES(50), SPACE_READ, true), 0);
 	assert_present(&world, BASE, BASE + PAGES(64));
 	assert_int_equal(mm_fault(&world.process, BASE + PAGES(70), SPACE_READ, true), 0);
@@ -2225,22 +2227,24 @@ static void test_prefault(void **state)
 {
 	const struct {
 		uint64_t pages, prot, flags, fd;
-		uint64_t present; /* of the master's; a fork's at most 8 */
+		uint64_t master, fork; /* pages that are there then */
 	} rows[] = {
-		{1, RW, ANONYMOUS, NO_FILE, 1},
-		{32, RW, ANONYMOUS, NO_FILE, 32},
-		{33, RW, ANONYMOUS, NO_FILE, 32},
-		{UINT64_C(1) << 28, RW, ANONYMOUS, NO_FILE, 32},
-		{32, PROT_READ, ANONYMOUS, NO_FILE, 0},
-		{32, PROT_NONE, ANONYMOUS, NO_FILE, 0},
-		{UINT64_C(1) << 28, PROT_NONE, ANONYMOUS, NO_FILE, 0},
-		{32, RW, ANONYMOUS | MAP_NORESERVE, NO_FILE, 0},
-		{32, RW, ANONYMOUS | MAP_STACK, NO_FILE, 0},
-		{32, RW, ANONYMOUS | MAP_GROWSDOWN, NO_FILE, 0},
-		{70, RW, MAP_PRIVATE, 1, 64},
-		{70, PROT_READ, MAP_PRIVATE, 1, 64},
-		{70, PROT_READ, MAP_PRIVATE | MAP_DENYWRITE, 1, 0},
-		{200, RW, MAP_PRIVATE, 1, 64},
+		{1, RW, ANONYMOUS, NO_FILE, 1, 1},
+		{16, RW, ANONYMOUS, NO_FILE, 16, 16},
+		{17, RW, ANONYMOUS, NO_FILE, 17, 8},
+		{64, RW, ANONYMOUS, NO_FILE, 64, 8},
+		{65, RW, ANONYMOUS, NO_FILE, 32, 8},
+		{UINT64_C(1) << 28, RW, ANONYMOUS, NO_FILE, 32, 8},
+		{32, PROT_READ, ANONYMOUS, NO_FILE, 0, 0},
+		{32, PROT_NONE, ANONYMOUS, NO_FILE, 0, 0},
+		{UINT64_C(1) << 28, PROT_NONE, ANONYMOUS, NO_FILE, 0, 0},
+		{32, RW, ANONYMOUS | MAP_NORESERVE, NO_FILE, 0, 0},
+		{32, RW, ANONYMOUS | MAP_STACK, NO_FILE, 0, 0},
+		{32, RW, ANONYMOUS | MAP_GROWSDOWN, NO_FILE, 0, 0},
+		{70, RW, MAP_PRIVATE, 1, 70, 8},
+		{128, RW, MAP_PRIVATE, 1, 90, 8},
+		{129, PROT_READ, MAP_PRIVATE, 1, 64, 8},
+		{70, PROT_READ, MAP_PRIVATE | MAP_DENYWRITE, 1, 0, 0},
 	};
 	struct world world, fork;
 
@@ -2251,14 +2255,14 @@ static void test_prefault(void **state)
 		assert_int_equal(CALL(&world, mmap, 0, PAGES(rows[i].pages), rows[i].prot,
 		                      rows[i].flags, rows[i].fd, 0),
 		                 BASE);
-		assert_present(&world, BASE, BASE + PAGES(rows[i].present));
+		assert_present(&world, BASE, BASE + PAGES(rows[i].master));
 		world_end(&world);
 		world_begin(&world);
 		world_freeze(&world);
 		world_fork(&fork, &world);
 		CALL(&fork, mmap, 0, PAGES(rows[i].pages), rows[i].prot, rows[i].flags, rows[i].fd,
 		     0);
-		assert_present(&fork, BASE, BASE + PAGES(min_u64(rows[i].present, 8)));
+		assert_present(&fork, BASE, BASE + PAGES(rows[i].fork));
 		world_end(&fork);
 		world_end(&world);
 	}
@@ -2274,18 +2278,18 @@ static void test_prefault_later(void **state)
 	/* As malloc(3) in a heap of its own. */
 	map_at(&world, BASE, 1000, PROT_NONE);
 	assert_int_equal(CALL(&world, mprotect, BASE, PAGES(33), RW), 0);
-	assert_present(&world, BASE, BASE + PAGES(32));
+	assert_present(&world, BASE, BASE + PAGES(33));
 	/* A stack. */
 	assert_int_equal(CALL(&world, mprotect, BASE + PAGES(100), PAGES(800), RW), 0);
-	assert_int_equal(world.fake.count, 32);
+	assert_int_equal(world.fake.count, 33);
 	assert_int_equal(CALL(&world, mprotect, BASE, PAGES(33), PROT_READ), 0);
-	assert_int_equal(world.fake.count, 32);
+	assert_int_equal(world.fake.count, 33);
 	CALL(&world, munmap, BASE, PAGES(1000));
 	fake_file_open(1, content, PAGES(90));
 	CALL(&world, mmap, BASE, PAGES(90), PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, 1, 0);
 	assert_int_equal(world.fake.count, 0);
 	assert_int_equal(CALL(&world, madvise, BASE + PAGES(10), PAGES(70), MADV_WILLNEED), 0);
-	assert_present(&world, BASE + PAGES(10), BASE + PAGES(74));
+	assert_present(&world, BASE + PAGES(10), BASE + PAGES(80));
 	CALL(&world, munmap, BASE, PAGES(90));
 	fake_file_close(1);
 	assert_int_equal(mm_set_brk(&world.process, 0x200000), 0);

@@ -395,6 +395,15 @@ static bool is_written(const struct file *file)
 	return file->kind != FILE_REGULAR || (file->access & KVMSB_PATH_WRITE) != 0;
 }
 
+/* As at a fault; but a little more where that is all. The heap of malloc(3) grows by 33 pages. */
+static uint64_t pages_at_first(const struct process *process, const struct range *range,
+                               uint64_t start, uint64_t end)
+{
+	uint64_t least = least_pages(process, range, start), all = (end - start) >> PAGE_SHIFT;
+
+	return all <= 2 * least ? all : least;
+}
+
 static void prefault(struct process *process, const struct range *range, uint64_t start, uint64_t end)
 {
 	struct window window = {.start = start};
@@ -412,7 +421,7 @@ static void prefault(struct process *process, const struct range *range, uint64_
 	 */
 	if (range->file == NULL ? (range->protection & SPACE_WRITE) == 0 : is_written(range->file))
 		return;
-	pages = affordable(process, least_pages(process, range, start));
+	pages = affordable(process, pages_at_first(process, range, start, end));
 	window.end = min_u64(end, start + pages * PAGE_SIZE);
 	if (pages == 0 || (range->file != NULL && cut_to_file(process, range, &window, start) < 0))
 		return;
