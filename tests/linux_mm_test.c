@@ -622,6 +622,8 @@ static void test_madvise(void **state)
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(1), UINT32_MAX), -EINVAL);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(1), MADV_HWPOISON), -EPERM);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(1), MADV_REMOVE), -EINVAL);
+	assert_int_equal(CALL(&world, madvise, BASE + PAGES(4000), PAGES(1), MADV_REMOVE), -ENOMEM);
+	assert_int_equal(CALL(&world, madvise, BASE, PAGES(1), MADV_WIPEONFORK), 0);
 	assert_int_equal(CALL(&world, madvise, BASE, 0, MADV_DONTNEED), 0);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(4), MADV_HUGEPAGE), 0);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(5), MADV_WILLNEED), -ENOMEM);
@@ -650,6 +652,7 @@ static void test_madvise_of_file(void **state)
 	assert_int_equal(CALL(&world, mmap, 0, PAGES(4), RW, MAP_PRIVATE, 1, 0), BASE);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(4), MADV_FREE), -EINVAL);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(4), MADV_REMOVE), -EACCES);
+	assert_int_equal(CALL(&world, madvise, BASE, PAGES(4), MADV_WIPEONFORK), -EINVAL);
 	assert_int_equal(guest_write(&world.process, BASE + 5, &byte, 1), 0);
 	assert_int_equal(CALL(&world, madvise, BASE, PAGES(4), MADV_DONTNEED), 0);
 	assert_int_equal(guest_read(&world.process, BASE + 5, &byte, 1), 0);
@@ -722,10 +725,12 @@ static void test_msync_mlock(void **state)
 	assert_int_equal(CALL(&world, msync, BASE, PAGES(4), 8), -EINVAL);
 	assert_int_equal(CALL(&world, msync, BASE + 1, PAGES(1), MS_SYNC), -EINVAL);
 	assert_int_equal(CALL(&world, msync, BASE, PAGES(5), MS_SYNC), -ENOMEM);
-	assert_int_equal(CALL(&world, msync, BASE, UINT64_MAX, MS_SYNC), -ENOMEM);
+	assert_int_equal(CALL(&world, msync, BASE, UINT64_MAX, MS_SYNC), 0);
+	assert_int_equal(CALL(&world, msync, BASE, UINT64_MAX - 4095, MS_SYNC), -ENOMEM);
 	assert_int_equal(CALL(&world, mlock, BASE + 5, PAGES(4) - 5), 0);
 	assert_int_equal(CALL(&world, mlock, BASE + 5, PAGES(4)), -ENOMEM);
-	assert_int_equal(CALL(&world, mlock, BASE, UINT64_MAX), -EINVAL);
+	assert_int_equal(CALL(&world, mlock, BASE, UINT64_MAX), 0);
+	assert_int_equal(CALL(&world, mlock, BASE, UINT64_MAX - 4095), -EINVAL);
 	assert_int_equal(CALL(&world, mlock, BASE + PAGES(8), 0), 0);
 	assert_int_equal(CALL(&world, mlock2, BASE, PAGES(4), 1), 0);
 	assert_int_equal(CALL(&world, mlock2, BASE, PAGES(4), 2), -EINVAL);

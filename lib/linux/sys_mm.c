@@ -23,6 +23,8 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 #define PROT_SEM 0x8
+/* Of MAP_HUGETLB, without which they mean nothing: MAP_HUGE_2MB and MAP_HUGE_1GB of linux/mman.h. */
+#define HUGE_SIZES (UINT64_C(21) << 26 | UINT64_C(30) << 26)
 
 /* What mprotect(2) makes writable and no more than this is used soon: malloc(3) grows by 132 KiB. */
 #define USED_AT_ONCE (UINT64_C(256) << 10)
@@ -36,13 +38,17 @@ static unsigned protection_of(uint64_t prot)
 	return (unsigned)(prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
 }
 
-/* Whole pages that hold [address, address + length). Returns 0 or -ENOMEM. */
-static int whole_pages(uint64_t address, uint64_t length, uint64_t *start, uint64_t *end)
+/*
+ * Whole pages that hold [address, address + length). For Linux a length that wraps
+ * when it is rounded up is 0. Returns false where the end lies before the start.
+ */
+static bool whole_pages(uint64_t address, uint64_t length, uint64_t *start, uint64_t *end)
 {
 	*start = align_down(address, PAGE_SIZE);
-	if (!checked_add(address, length, end) || !checked_align_up(*end, PAGE_SIZE, end))
-		return -ENOMEM;
-	return 0;
+	if (!checked_add(address - *start, length, &length) ||
+	    !checked_align_up(length, PAGE_SIZE, &length))
+		length = 0;
+	return checked_add(*start, length, end);
 }
 
 /* mmap(2). */
@@ -58,7 +64,7 @@ static int check_map_type(const struct map_request *request)
 	const uint64_t known = MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN |
 	                       MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE |
 	                       MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |
-	                       MAP_FIXED_NOREPLACE;
+	                       MAP_FIXED_NOREPLACE | HUGE_SIZES;
 	uint64_t type = request->flags & MAP_TYPE;
 
 	if (type != MAP_PRIVATE && (request->flags & MAP_GROWSDOWN) != 0)
@@ -394,6 +400,7 @@ int64_t sys_brk(struct process *process, const uint64_t arguments[6])
 enum advice_action {
 	ADVICE_UNKNOWN = 0,
 	ADVICE_IGNORE,
+	ADVICE_IGNORE_ANONYMOUS,
 	ADVICE_DISCARD,
 	ADVICE_DISCARD_ANONYMOUS,
 	ADVICE_REMOVE,
@@ -421,7 +428,7 @@ static enum advice_action advice_action(uint64_t advice)
 		[MADV_NOHUGEPAGE] = ADVICE_IGNORE,
 		[MADV_DONTDUMP] = ADVICE_IGNORE,
 		[MADV_DODUMP] = ADVICE_IGNORE,
-		[MADV_WIPEONFORK] = ADVICE_IGNORE,
+		[MADV_WIPEONFORK] = ADVICE_IGNORE_ANONYMOUS,
 		[MADV_KEEPONFORK] = ADVICE_IGNORE,
 		[MADV_COLD] = ADVICE_IGNORE,
 		[MADV_PAGEOUT] = ADVICE_IGNORE,
@@ -495,8 +502,14 @@ static int advise(struct process *process, uint64_t start, uint64_t end, enum ad
 			return -EINVAL;
 		result = mm_discard(process, start, end);
 		break;
+	case ADVICE_IGNORE_ANONYMOUS:
+		if (has_file(process, start, end))
+			return -EINVAL;
+		break;
 	case ADVICE_REMOVE:
 		/* Punches a hole into a file that is mapped for writing: there is none. */
+		if (ranges_free(&process->mm->ranges, start, end))
+			return -ENOMEM;
 		return has_file(process, start, end) ? -EACCES : -EINVAL;
 	case ADVICE_WILL_NEED:
 		/* Of anonymous memory Linux reads what is swapped. */
@@ -536,7 +549,7 @@ int64_t sys_msync(struct process *process, const uint64_t arguments[6])
 	if ((flags & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) != 0 ||
 	    (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC) || !is_aligned(address, PAGE_SIZE))
 		return -EINVAL;
-	if (whole_pages(address, arguments[1], &start, &end) < 0)
+	if (!whole_pages(address, arguments[1], &start, &end))
 		return -ENOMEM;
 	/* Nothing can be written to a file through a mapping. */
 	return start == end || mm_covers(process, start, end) ? 0 : -ENOMEM;
@@ -591,7 +604,7 @@ static int64_t check_locked(const struct process *process, uint64_t address, uin
 {
 	uint64_t start, end;
 
-	if (whole_pages(address, length, &start, &end) < 0)
+	if (!whole_pages(address, length, &start, &end))
 		return -EINVAL;
 	return start == end || mm_covers(process, start, end) ? 0 : -ENOMEM;
 }
