@@ -483,9 +483,16 @@ static void test_file_size_limit(void **state)
 {
 	struct fixture *fixture = *state;
 	struct fake_guest *guest = &fixture->guest;
-	int64_t fd = open_flags(fixture, "write/new", O_CREAT | O_RDWR);
+	uint64_t *limit;
+	int64_t fd;
 
+	fake_guest_destroy(guest);
 	fixture->config.file_size_limit = 10;
+	fake_guest_create(guest, &fixture->config);
+	fd = open_flags(fixture, "write/new", O_CREAT | O_RDWR);
+	limit = fake_pointer(guest, DATA_AT);
+	assert_int_equal(CALL(guest, SYS_getrlimit, RLIMIT_FSIZE, DATA_AT), 0);
+	assert_int_equal(limit[0], 10);
 	/* SIGXFSZ would end the process. */
 	CALL(guest, SYS_rt_sigprocmask, SIG_BLOCK,
 	     (memset(fake_pointer(guest, DATA_AT), 0xff, 8), DATA_AT), 0, 8);
@@ -498,6 +505,11 @@ static void test_file_size_limit(void **state)
 	assert_int_equal(on_path(fixture, SYS_truncate, "write/file", 11), -EFBIG);
 	fd = open_flags(fixture, "write/new", O_WRONLY | O_APPEND);
 	assert_int_equal(write_text(fixture, fd, "x"), -EFBIG);
+	/* A lower one of its own. */
+	limit[0] = limit[1] = 3;
+	assert_int_equal(CALL(guest, SYS_setrlimit, RLIMIT_FSIZE, DATA_AT), 0);
+	assert_int_equal(CALL(guest, SYS_ftruncate, fd, 4), -EFBIG);
+	assert_int_equal(CALL(guest, SYS_ftruncate, fd, 3), 0);
 	CALL(guest, SYS_rt_sigpending, DATA_AT, 8);
 	assert_int_equal(*(uint64_t *)fake_pointer(guest, DATA_AT), 1ul << (SIGXFSZ - 1));
 	assert_int_equal(guest->process.end, PROCESS_RUNS);
