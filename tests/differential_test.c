@@ -37,8 +37,10 @@
 
 static const struct program {
 	const char *name;
+	bool writes; /* each run in an empty directory of its own */
 } programs[] = {
-	{"memory"}, {"files"}, {"descriptors"}, {"process"}, {"time"},
+	{"memory", false},  {"files", false}, {"descriptors", false},
+	{"process", false}, {"time", false},  {"changes", true},
 };
 
 static const struct difference {
@@ -130,6 +132,11 @@ static int make_files(void **state)
 	assert_int_equal(symlink("../file", path_of("tree/directory/up")), 0);
 	assert_int_equal(symlink("/", path_of("tree/outside")), 0);
 	assert_int_equal(chmod(path_of("tree"), 0555), 0);
+	assert_int_equal(mkdir(path_of("changed natively"), 0755), 0);
+	assert_int_equal(mkdir(path_of("changed inside"), 0755), 0);
+	/* Its owner is who runs natively. */
+	if (getuid() == 0)
+		assert_int_equal(chown(path_of("changed natively"), NOBODY, NOBODY), 0);
 	return 0;
 }
 
@@ -170,7 +177,7 @@ static int open_input(void)
 }
 
 /* In a child: as a program of a user's starts, and nothing of the test's. */
-static void execute(const char *const *words, const char *output, bool natively)
+static void execute(const char *const *words, const char *where, const char *output, bool natively)
 {
 	static char *const environment[] = {NULL};
 	const struct rlimit limit = {DESCRIPTORS, DESCRIPTORS};
@@ -182,7 +189,7 @@ static void execute(const char *const *words, const char *output, bool natively)
 	syscall(SYS_close_range, 3u, ~0u, 0u);
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
-	if (setsid() < 0 || chdir(path_of("tree")))
+	if (setsid() < 0 || chdir(where))
 		_exit(97);
 	if (natively) {
 		if (setrlimit(RLIMIT_NOFILE, &limit))
@@ -196,14 +203,14 @@ static void execute(const char *const *words, const char *output, bool natively)
 	_exit(96);
 }
 
-static int run(const char *const *words, const char *output, bool natively)
+static int run(const char *const *words, const char *where, const char *output, bool natively)
 {
 	pid_t child = fork();
 	int status;
 
 	assert_true(child >= 0);
 	if (child == 0)
-		execute(words, output, natively);
+		execute(words, where, output, natively);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
 }
@@ -337,15 +344,21 @@ static void test_program(void **state)
 	const struct program *program = *state;
 	struct lines *native, *inside;
 	char path[512], timeout[32];
-	const char *const words[] = {TEST_KVMSB_RUN,  "--timeout", timeout, "--allow-read",
-	                             path_of("tree"), "--",        path,    NULL};
+	char native_place[256], inside_place[256];
+	const char *const words[] = {
+		TEST_KVMSB_RUN, "--timeout",
+		timeout,        program->writes ? "--allow-write" : "--allow-read",
+		inside_place,   "--",
+		path,           NULL};
 	int native_status, inside_status;
 	unsigned unexpected;
 
 	snprintf(path, sizeof(path), TEST_GUESTS "/differential_%s-static", program->name);
 	snprintf(timeout, sizeof(timeout), "%us", SECONDS * time_scale());
-	native_status = run(&words[6], path_of("native"), true);
-	inside_status = run(words, path_of("inside"), false);
+	strcpy(native_place, path_of(program->writes ? "changed natively" : "tree"));
+	strcpy(inside_place, path_of(program->writes ? "changed inside" : "tree"));
+	native_status = run(&words[6], native_place, path_of("native"), true);
+	inside_status = run(words, inside_place, path_of("inside"), false);
 	native = read_lines("native");
 	inside = read_lines("inside");
 	unexpected = compare(program->name, native, inside);

@@ -353,7 +353,7 @@ static void test_opening_for_writing(void **state)
 	assert_true(exists(fixture, "write/c"));
 	assert_int_equal(open_flags(fixture, "write", O_WRONLY), -EISDIR);
 	assert_int_equal(open_flags(fixture, "write/sub", O_RDWR | O_TMPFILE), -EISDIR);
-	assert_int_equal(open_flags(fixture, "write/new/", O_CREAT | O_RDWR), -ENOTDIR);
+	assert_int_equal(open_flags(fixture, "write/new/", O_CREAT | O_RDWR), -EISDIR);
 	assert_int_equal(open_flags(fixture, "write/none/", O_CREAT | O_RDWR), -EISDIR);
 	assert_int_equal(open_flags(fixture, "write/none/x", O_CREAT | O_RDWR), -ENOENT);
 	assert_int_equal(open_flags(fixture, "write/file/x", O_CREAT | O_RDWR), -ENOTDIR);
@@ -1111,31 +1111,67 @@ static const struct row rows[] = {
 #undef SYSTEM_CALL
 };
 
+/* The letter of the next argument, at which *format then no longer is: '[', '<' and '{' name a kind. */
+static char next_letter(const char **format)
+{
+	char letter = **format;
+
+	if (letter == '[' || letter == '<' || letter == '{')
+		*format += strcspn(*format, "]>}");
+	if (letter)
+		++*format;
+	return letter;
+}
+
 static bool takes_path(const struct row *row)
 {
+	const char *format = row->format;
+	bool found = false;
+	char letter;
+
 	/* Their texts are names of something else. */
-	return row->implemented && strchr(row->format, 's') && *row->format != 'f' &&
-	       strcmp(row->name, "memfd_create") != 0;
+	if (!row->implemented || *format == 'f' || strcmp(row->name, "memfd_create") == 0)
+		return false;
+	while ((letter = next_letter(&format)))
+		found |= letter == 's';
+	return found;
+}
+
+static uint64_t harmless(char letter)
+{
+	switch (letter) {
+	case 's':
+		return PATH_AT;
+	case 'D':
+		return (uint64_t)AT_FDCWD;
+	case 'p':
+	case 'r':
+	case '<':
+	case '{':
+		return DATA_AT;
+	case 'u':
+		return sizeof(struct open_how);
+	default:
+		return 0;
+	}
 }
 
 /* All of its paths are `name`; the rest is as harmless as can be. */
 static int64_t call_with_path(struct fixture *fixture, const struct row *row, const char *name)
 {
-	struct fake_guest *guest = &fixture->guest;
 	uint64_t arguments[6] = {0};
 	const char *format = row->format + (*row->format == '*');
+	unsigned count = 0;
+	char letter;
 
 	put(fixture, PATH_AT, name);
-	memset(fake_pointer(guest, DATA_AT), 0, PAGE_SIZE);
-	for (unsigned i = 0; format[i]; i++) {
-		arguments[i] = format[i] == 's'                       ? PATH_AT
-		               : format[i] == 'D'                     ? (uint64_t)AT_FDCWD
-		               : format[i] == 'p' || format[i] == 'r' ? DATA_AT
-		               : format[i] == 'u'                     ? 24
-		                                                      : 0;
+	memset(fake_pointer(&fixture->guest, DATA_AT), 0, PAGE_SIZE);
+	while ((letter = next_letter(&format))) {
+		assert_true(count < ARRAY_SIZE(arguments));
+		arguments[count++] = harmless(letter);
 	}
-	return fake_call(guest, row->number, arguments[0], arguments[1], arguments[2], arguments[3],
-	                 arguments[4], arguments[5]);
+	return fake_call(&fixture->guest, row->number, arguments[0], arguments[1], arguments[2],
+	                 arguments[3], arguments[4], arguments[5]);
 }
 
 /* Each call that takes a path asks for it, for the text it names, and does as it is told. */

@@ -139,10 +139,6 @@ int file_truncate(struct process *process, struct file *file, uint64_t length)
 	return truncate_host(file->descriptor, length);
 }
 
-#define ALLOCATE_KNOWN                                                                             \
-	(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE |         \
-	           FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE)
-
 static int allocate_host(int descriptor, uint32_t mode, uint64_t offset, uint64_t length)
 {
 	struct quiet quiet;
@@ -177,12 +173,12 @@ int file_allocate(struct process *process, struct file *file, uint32_t mode, uin
 
 	if (file->kind == FILE_PIPE)
 		return -ESPIPE;
+	if (!file_is_regular(file))
+		return file_is_directory(file) ? -EISDIR : -ENODEV;
+	if (!range_within(offset, length, INT64_MAX))
+		return -EFBIG;
 	if (file->kind == FILE_MEMORY)
 		return memory_allocate(process, file, mode, offset, length);
-	if (file->kind != FILE_REGULAR)
-		return file_is_directory(file) ? -EISDIR : -ENODEV;
-	if (mode & ~ALLOCATE_KNOWN)
-		return -EOPNOTSUPP;
 	error = check_allocation(process, file, mode, offset + length, length);
 	return error ? error : allocate_host(file->descriptor, mode, offset, length);
 }

@@ -569,11 +569,28 @@ static int open_once(const struct place_view *view, struct path *path, uint32_t 
 	return error;
 }
 
+/* fs/namei.c open_last_lookups(): a file to make has no name that ends in "/", whatever is there. */
+static int check_name(const struct place_view *view, const struct path *path, uint32_t flags)
+{
+	struct path name = *path;
+	struct place place;
+
+	if (!(flags & O_CREAT) || (flags & O_PATH) || !path->directory || path->dots)
+		return 0;
+	name.directory = false;
+	if (place_find(view, &name, false, &place))
+		return 0;
+	place_close(&place);
+	return -EISDIR;
+}
+
 int place_open(const struct place_view *view, struct path *path, uint32_t flags, uint32_t mode,
                struct file **file)
 {
-	int error;
+	int error = check_name(view, path, flags);
 
+	if (error)
+		return error;
 	for (int links = 0; links <= PLACE_LINKS; links++) {
 		error = open_once(view, path, flags, mode, file);
 		if (error != PLACE_AGAIN)

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -174,6 +175,9 @@ int place_check_create(const struct place_view *view, struct path *path)
 		error = memory_check_create(&entry);
 	else if (fstatat(entry.directory, entry.name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 		error = -EEXIST;
+	/* man 2 mknod: only a directory's name could end in "/". */
+	if (!error && path->directory)
+		error = -ENOENT;
 	place_entry_close(&entry);
 	return error;
 }
@@ -209,11 +213,14 @@ static int make_file(const struct place_entry *entry, uint32_t mode)
 int place_make_file(const struct place_view *view, struct path *path, uint32_t mode)
 {
 	struct place_entry entry;
-	int error = place_entry_find(view, path, PLACE_CREATE, &entry);
+	int error = path->directory ? place_check_create(view, path) : 0;
+
+	if (!error)
+		error = place_entry_find(view, path, PLACE_CREATE, &entry);
 
 	if (error)
 		return error;
-	error = path->directory ? -ENOENT : make_file(&entry, mode);
+	error = make_file(&entry, mode);
 	place_entry_close(&entry);
 	return error;
 }
@@ -288,7 +295,10 @@ int place_rename(const struct place_view *from_view, struct path *from,
 	if (error)
 		return error;
 	error = place_entry_find(to_view, to, PLACE_REPLACE, &to_entry);
-	if (!error) {
+	/* fs/namei.c do_renameat2(): "." and ".." are there, which counts more than that they stay. */
+	if (error == -EBUSY && to->dots && (flags & RENAME_NOREPLACE))
+		error = -EEXIST;
+	else if (!error) {
 		error = rename_entries(&from_entry, from, &to_entry, to, flags);
 		place_entry_close(&to_entry);
 	}
@@ -296,8 +306,8 @@ int place_rename(const struct place_view *from_view, struct path *from,
 	return error;
 }
 
-/* Symbolic links at the end of a path replaced by what they lead to. */
-static int follow_last(const struct place_view *view, struct path *path)
+/* Whether there is something; with `follow` links at the end are replaced by what they lead to. */
+static int find_last(const struct place_view *view, struct path *path, bool follow)
 {
 	struct stat status;
 	struct place place;
@@ -309,7 +319,7 @@ static int follow_last(const struct place_view *view, struct path *path)
 			return error;
 		error = place_stat(&place, &status);
 		place_close(&place);
-		if (error || !S_ISLNK(status.st_mode) || place.kind == PLACE_LINK)
+		if (error || !follow || !S_ISLNK(status.st_mode) || place.kind == PLACE_LINK)
 			return error;
 		if (place.kind == PLACE_MEMORY)
 			error = memory_find(view, path, true, &place);
@@ -330,26 +340,31 @@ static int link_entries(const struct place_entry *from, const struct place_entry
 	return result_of(linkat(from->directory, from->name, to->directory, to->name, 0));
 }
 
-/* A directory has one name: man 2 link, EPERM. */
-static int refuse_directory(const struct place_view *view, struct path *path)
+/* A directory has one name: man 2 link, EPERM, after what there is to say of the new one. */
+static int refuse_directory(const struct place_view *from_view, struct path *from,
+                            const struct place_view *to_view, struct path *to)
 {
 	struct place place;
-	int error = path->directory ? place_find(view, path, true, &place) : 0;
+	int error;
 
-	if (error || !path->directory)
+	if (!from->directory)
+		return 0;
+	error = place_find(from_view, from, true, &place);
+	if (error)
 		return error;
 	place_close(&place);
-	return -EPERM;
+	error = place_check_create(to_view, to);
+	return error ? error : -EPERM;
 }
 
 int place_link(const struct place_view *from_view, struct path *from,
                const struct place_view *to_view, struct path *to, bool follow)
 {
 	struct place_entry from_entry, to_entry;
-	int error = refuse_directory(from_view, from);
+	int error = refuse_directory(from_view, from, to_view, to);
 
-	if (!error && follow)
-		error = follow_last(from_view, from);
+	if (!error)
+		error = find_last(from_view, from, follow);
 	if (!error)
 		error = place_entry_find(from_view, from, PLACE_REMOVE, &from_entry);
 	if (error)

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 
@@ -452,18 +453,25 @@ int64_t sys_ftruncate(struct process *process, const uint64_t arguments[6])
 	return error ? error : file_truncate(process, file, arguments[1]);
 }
 
+/* In the order of fs/open.c vfs_fallocate(). */
 int64_t sys_fallocate(struct process *process, const uint64_t arguments[6])
 {
-	int64_t offset = (int64_t)arguments[2], length = (int64_t)arguments[3];
+	const uint32_t known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE |
+	                       FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
+	                       FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
+	const struct open_file *open = files_look(process, (int)arguments[0]);
 	struct file *file;
-	int error = find_writable(process, (int)arguments[0], -EBADF, &file);
+	int error;
 
+	if (!open || open->file->kind == FILE_PATH)
+		return -EBADF;
+	if ((int64_t)arguments[2] < 0 || (int64_t)arguments[3] <= 0)
+		return -EINVAL;
+	if ((uint32_t)arguments[1] & ~known)
+		return -EOPNOTSUPP;
+	error = find_writable(process, (int)arguments[0], -EBADF, &file);
 	if (error)
 		return error;
-	if (offset < 0 || length <= 0)
-		return -EINVAL;
-	if (!range_within(arguments[2], arguments[3], INT64_MAX))
-		return -EFBIG;
 	return file_allocate(process, file, (uint32_t)arguments[1], arguments[2], arguments[3]);
 }
 
