@@ -6,7 +6,8 @@
  * The page says how the host's clocks go on from a moment, by the time-stamp
  * counter. It is written anew before a guest is entered, when it is older than
  * TIMEKEEPER_INTERVAL; nothing writes it meanwhile. What a long run without an exit is off
- * at its end is the error of the rate: that is measured over the last seconds,
+ * at its end is the error of the rate: that is what KVM says for the first 100 ms
+ * (and so without what adjtimex(2) adds), then measured over the last seconds,
  * and follows what adjtimex(2) makes of the host's clock with that delay. A time
  * that was set (CLOCK_REALTIME) is seen at the next entry. CLOCK_MONOTONIC and
  * CLOCK_MONOTONIC_RAW never step back: where the page was ahead of the host's

@@ -93,8 +93,9 @@ enum kvmsb_entry {
  * files that the guest makes and time-outs follow; processor time is what the steps
  * sum up to. Forks go on from where their master's clock stood; a reset puts it
  * back. A guest that waits for a clock to go on by itself needs a step. Time limits of runs
- * and calls stay the host's. Not covered: the time-stamp counter (RDTSC is the
- * host's, and no exit), random numbers, and times of files that are the host's.
+ * and calls stay the host's, as is the time for which a stream has nothing to read.
+ * Not covered: the time-stamp counter (RDTSC gives the host's: not every KVM lets it
+ * be trapped), random numbers, and times of files that are the host's.
  */
 enum kvmsb_clock {
 	KVMSB_CLOCK_HOST = 0,
