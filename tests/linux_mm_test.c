@@ -352,6 +352,48 @@ static void test_shared_file(void **state)
 	fake_file_close(1);
 }
 
+/* The clock's page and the vDSO behind it. */
+static void test_clock(void **state)
+{
+	const uint64_t page = BASE + PAGES(10), text = page + PAGE_SIZE;
+	const uint64_t read_execute = PROT_READ | PROT_EXEC;
+	struct world world;
+
+	(void)state;
+	world_begin(&world);
+	assert_int_equal(mm_map_clock(&world.process, page), 0);
+	assert_int_equal(range_at(&world, page)->protection, SPACE_READ);
+	assert_int_equal(range_at(&world, text)->protection, SPACE_READ | SPACE_EXECUTE);
+	assert_int_equal(mm_fault(&world.process, page, SPACE_READ, true), 0);
+	assert_int_equal(mm_fault(&world.process, page, SPACE_WRITE, true), -EFAULT);
+	assert_int_equal(mm_fault(&world.process, page, SPACE_EXECUTE, true), -EFAULT);
+	assert_int_equal(mm_fault(&world.process, text, SPACE_WRITE, true), -EFAULT);
+	assert_int_equal(CALL(&world, mprotect, page, PAGE_SIZE, RW), -EACCES);
+	assert_int_equal(CALL(&world, mprotect, page, PAGE_SIZE, read_execute), -EACCES);
+	assert_int_equal(CALL(&world, mprotect, text, PAGE_SIZE, RW), -EACCES);
+	assert_int_equal(CALL(&world, mprotect, page, PAGES(2), PROT_NONE), 0);
+	assert_int_equal(CALL(&world, mprotect, page, PAGE_SIZE, PROT_READ), 0);
+	assert_int_equal(CALL(&world, mprotect, text, PAGE_SIZE, read_execute), 0);
+	assert_int_equal(CALL(&world, madvise, page, PAGES(2), MADV_DONTNEED), -EINVAL);
+	assert_int_equal(CALL(&world, madvise, text, PAGE_SIZE, MADV_FREE), -EINVAL);
+	assert_int_equal(CALL(&world, madvise, page, PAGES(2), MADV_WILLNEED), 0);
+	assert_int_equal(CALL(&world, mremap, text, PAGE_SIZE, PAGES(2), MREMAP_MAYMOVE), -EFAULT);
+	assert_int_equal(
+		CALL(&world, mremap, page, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, BASE),
+		-EFAULT);
+	assert_int_equal(CALL(&world, mremap, page, PAGE_SIZE, PAGE_SIZE,
+	                      MREMAP_MAYMOVE | MREMAP_FIXED, BASE),
+	                 BASE);
+	assert_int_equal(CALL(&world, mprotect, BASE, PAGE_SIZE, RW), -EACCES);
+	assert_int_equal(mm_fault(&world.process, BASE, SPACE_READ, true), 0);
+	assert_int_equal(mm_fault(&world.process, page, SPACE_READ, true), -EFAULT);
+	assert_int_equal(CALL(&world, munmap, BASE, PAGE_SIZE), 0);
+	map_at(&world, text, 1, RW);
+	assert_int_equal(mm_fault(&world.process, text, SPACE_WRITE, true), 0);
+	assert_int_equal(world.fake.space.frame_count, world.fake.count);
+	world_end(&world);
+}
+
 static void test_zero_device(void **state)
 {
 	struct world world;
@@ -2594,6 +2636,7 @@ int main(void)
 		cmocka_unit_test(test_mprotect),
 		cmocka_unit_test(test_mprotect_of_stack),
 		cmocka_unit_test(test_shared_file),
+		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_zero_device),
 		cmocka_unit_test(test_mremap_errors),
 		cmocka_unit_test(test_mremap),

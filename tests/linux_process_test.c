@@ -842,6 +842,44 @@ static void test_sleep_and_deadline(void **state)
 	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
 }
 
+/* What waits ends at once, and the clock has gone on. */
+static void test_waits_of_a_made_up_clock(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	struct process_time *passed = &guest->process.attributes.time;
+	uint64_t start = time_now();
+	uint32_t *word = fake_pointer(guest, AT);
+
+	fixture->config.clock = KVMSB_CLOCK_MADE_UP;
+	*word = 5;
+	set_time(guest, AT_2, 1000, 0);
+	assert_int_equal(CALL(guest, SYS_futex, AT, FUTEX_WAIT, 5, AT_2), -ETIMEDOUT);
+	assert_int_equal(passed->slept, 1000 * NANOSECONDS);
+	set_time(guest, AT_2, 3000, 0);
+	/* CLOCK_MONOTONIC began at one second. */
+	assert_int_equal(CALL(guest, SYS_futex, AT, FUTEX_WAIT_BITSET, 5, AT_2, 0, UINT32_MAX),
+	                 -ETIMEDOUT);
+	assert_int_equal(passed->slept, 2999 * NANOSECONDS);
+	assert_int_equal(CALL(guest, SYS_poll, 0, 0, 1000000), 0);
+	set_time(guest, AT_2, 1, 0);
+	assert_int_equal(CALL(guest, SYS_ppoll, 0, 0, AT_2), 0);
+	assert_int_equal(CALL(guest, SYS_select, 0, 0, 0, 0, AT_2), 0);
+	set_time(guest, AT_2, 1, 0);
+	assert_int_equal(CALL(guest, SYS_pselect6, 0, 0, 0, 0, AT_2), 0);
+	assert_int_equal(passed->slept, 4002 * NANOSECONDS);
+	assert_int_equal(CALL(guest, SYS_time, 0), 4002);
+	assert_int_equal(CALL(guest, SYS_times, 0), 400300);
+	assert_int_equal(CALL(guest, SYS_sysinfo, AT_2), 0);
+	assert_int_equal(*(int64_t *)fake_pointer(guest, AT_2), 4003);
+	assert_int_equal(passed->stepped, 0);
+	assert_int_equal(guest->process.end, PROCESS_RUNS);
+	assert_true(time_now() - start < 60 * NANOSECONDS);
+	/* What nothing ends is over, however late it is. */
+	assert_int_equal(CALL(guest, SYS_futex, AT, FUTEX_WAIT, 5, 0), -EINTR);
+	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
+}
+
 static void on_alarm(int signal)
 {
 	(void)signal;
@@ -1164,6 +1202,7 @@ int main(void)
 		TEST(test_scheduling_attributes),
 		TEST(test_priorities),
 		TEST(test_nobody_sets_a_clock),
+		TEST(test_waits_of_a_made_up_clock),
 		TEST(test_machine),
 		TEST(test_clocks),
 		TEST(test_processor_time_is_its_own),
