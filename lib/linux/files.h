@@ -54,7 +54,7 @@ struct file {
 	mode_t host_mode;     /* FILE_STREAM on a descriptor: its st_mode at creation */
 	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */
-	uint64_t inode;       /* in process->tmpfs: FILE_MEMORY, FILE_MEMORY_DIRECTORY, FILE_PATH of one; else 0 */
+	uint64_t inode;       /* FILE_MEMORY(_DIRECTORY), FILE_PATH of one: in process->tmpfs; else 0 */
 	pthread_mutex_t lock; /* FILE_DIRECTORY: the host's position in it */
 	char path[];          /* absolute, as the guest sees it; "" without one */
 };

@@ -180,8 +180,7 @@ int memory_open(struct place *place, const struct path *path, uint32_t flags, ui
 		return -ELOOP;
 	if (S_ISDIR(status.st_mode))
 		return open_directory(place, path, flags, mode, file);
-	/* FIFOs and sockets have names only. */
-	return S_ISREG(status.st_mode) ? open_file(place, path, flags, file) : -ENXIO;
+	return open_file(place, path, flags, file);
 }
 
 /*

@@ -153,8 +153,9 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 int place_follow(const struct place_view *view, const struct policy_rule *rule, struct path *path,
                  bool follow_last);
 
-/* The path with what a link leads to, whose name ends at `end`, instead of it: PLACE_AGAIN or -errno. */
-int place_splice(const struct place_view *view, struct path *path, size_t end, char target[PATH_SIZE]);
+/* Replaces a link, whose name ends at `end`, by what it leads to: PLACE_AGAIN, or -errno. */
+int place_splice(const struct place_view *view, struct path *path, size_t end,
+                 char target[PATH_SIZE]);
 
 /* It is that inode of process->tmpfs. */
 void place_set_memory(struct place *place, struct process *process, uint64_t inode);

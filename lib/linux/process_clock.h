@@ -32,7 +32,8 @@ uint64_t process_clock_monotonic(struct process *process);
 /* As system calls and struct stat have it. */
 static inline struct timespec process_clock_timespec(uint64_t time)
 {
-	return (struct timespec){.tv_sec = (time_t)(time / 1000000000), .tv_nsec = (long)(time % 1000000000)};
+	return (struct timespec){.tv_sec = (time_t)(time / 1000000000),
+	                         .tv_nsec = (long)(time % 1000000000)};
 }
 
 static inline bool process_clock_is_made_up(const struct process *process)

@@ -13,12 +13,13 @@
  * several threads at once.
  *
  * Everything counts against the limit of bytes: content in chunks, inodes,
- * names, the trees that hold them. So the memory that one sandbox can take of
- * the host is at most twice that: its own, and its master's.
+ * names, the trees that hold them, shared ones too. So what one sandbox takes
+ * of the host's memory is no more than that, beside what its master has.
  *
  * Functions that change take a file system that is the caller's own, and do
- * all or nothing. They return 0, or -errno as the manual page of the system call has it;
- * each may fail with -ENOMEM (the host has none) and, when something grows, -ENOSPC.
+ * all or nothing, but for tmpfs_write(). They return 0, or -errno as the manual
+ * page of the system call has it; each may fail with -ENOMEM (the host has none)
+ * and, when something grows, -ENOSPC.
  * There is one user, who owns every file; the bits of the mode for the owner
  * decide (-EACCES). An inode that does not exist is -ENOENT.
  */
@@ -73,7 +74,7 @@ struct tmpfs_walk {
 	const char *name;   /* in the path, not NUL-terminated */
 	size_t length;
 	uint64_t inode;     /* 0: nothing has that name */
-	bool link;          /* it is a symbolic link that is to be followed; more of the path may come */
+	bool link;          /* a symbolic link that is to be followed; more of the path may come */
 };
 
 /*
@@ -84,7 +85,10 @@ struct tmpfs_walk {
  */
 int tmpfs_walk(const struct tmpfs *fs, const char *path, bool follow, struct tmpfs_walk *walk);
 
-/* The path of a directory. Returns its length, -ENOENT (it was removed), -ENOTDIR, -ENAMETOOLONG. */
+/*
+ * The path of a directory, with a NUL. Returns its length, -ENOENT (it was
+ * removed), -ENOTDIR, -ENAMETOOLONG.
+ */
 int64_t tmpfs_path(const struct tmpfs *fs, uint64_t inode, char *text, size_t size);
 
 /* A name in a directory. */
@@ -94,17 +98,21 @@ struct tmpfs_name {
 	size_t length;
 };
 
-/* What has the name now; *inode 0: nothing. Returns 0, -ENOENT (no directory), -ENOTDIR, -EACCES, -ENAMETOOLONG. */
+/*
+ * What has the name now; *inode 0: nothing. Returns 0, -ENOENT (no such
+ * directory), -ENOTDIR, -EACCES, -ENAMETOOLONG.
+ */
 int tmpfs_look_up(const struct tmpfs *fs, const struct tmpfs_name *name, uint64_t *inode);
 
 /*
- * Makes a regular file, a directory or a FIFO, socket, ... that can be looked at (type in `mode`,
- * and the permissions). Further errors: -EEXIST, -EPERM (a device).
+ * Makes a regular file or a directory (type in `mode`, and the permissions).
+ * Further errors: -EEXIST, -EPERM (of another type).
  */
 int tmpfs_make(struct tmpfs *fs, const struct tmpfs_name *name, mode_t mode, uint64_t *inode);
 
 /* A symbolic link. Further: -EEXIST, -ENAMETOOLONG (target). */
-int tmpfs_make_link(struct tmpfs *fs, const struct tmpfs_name *name, const char *target, size_t length);
+int tmpfs_make_link(struct tmpfs *fs, const struct tmpfs_name *name, const char *target,
+                    size_t length);
 
 /* A regular file without a name (O_TMPFILE, memfd_create(2)). seals: F_SEAL_*. */
 int tmpfs_make_unnamed(struct tmpfs *fs, mode_t mode, uint32_t seals, uint64_t *inode);
@@ -179,14 +187,18 @@ uint64_t tmpfs_size(const struct tmpfs *fs, uint64_t inode); /* 0 for what is no
 int64_t tmpfs_read(const struct tmpfs *fs, uint64_t inode, uint64_t offset,
                    const struct iovec *pieces, unsigned count);
 
-/* Not all or nothing: returns the bytes copied, or -errno when there were none; -EFBIG, -EPERM (sealed). */
+/*
+ * Not all or nothing: returns the bytes copied, or -errno when there were none:
+ * -EFBIG, -EPERM (sealed), -ENOSPC, -ENOMEM.
+ */
 int64_t tmpfs_write(struct tmpfs *fs, uint64_t inode, uint64_t offset, const struct iovec *pieces,
                     unsigned count);
 
 int tmpfs_truncate(struct tmpfs *fs, uint64_t inode, uint64_t size);
 
 /* fallocate(2): mode 0, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; -EOPNOTSUPP for others. */
-int tmpfs_allocate(struct tmpfs *fs, uint64_t inode, uint32_t mode, uint64_t offset, uint64_t length);
+int tmpfs_allocate(struct tmpfs *fs, uint64_t inode, uint32_t mode, uint64_t offset,
+                   uint64_t length);
 
 /* lseek(2): the next data, or hole, from an offset on. -ENXIO: past the end. */
 int64_t tmpfs_seek_data(const struct tmpfs *fs, uint64_t inode, uint64_t offset);

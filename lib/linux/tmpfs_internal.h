@@ -31,7 +31,7 @@ struct inode {
 	uint64_t size; /* of a regular file, or a target */
 	struct timespec accessed, modified, changed;
 	uint64_t item_bytes;    /* what the items of both arrays cost */
-	struct sparse content;  /* a file: chunks; a directory: names by their positions; a link: at 0 its target */
+	struct sparse content;  /* a file: chunks; a directory: names by position; a link: its target at 0 */
 
 	/* A directory: */
 	struct sparse buckets;  /* positions by the hashes of names */

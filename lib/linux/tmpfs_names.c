@@ -381,7 +381,7 @@ int tmpfs_make(struct tmpfs *fs, const struct tmpfs_name *name, mode_t mode, uin
 
 	if (error)
 		return error;
-	if (S_ISCHR(mode) || S_ISBLK(mode))
+	if (!S_ISREG(mode) && !S_ISDIR(mode))
 		return -EPERM;
 	tmpfs_begin(fs, &saved);
 	error = make(fs, name, mode, inode);
