@@ -299,7 +299,7 @@ static int check_mapping(const struct process *process, const struct remap_reque
 		return -EFAULT;
 	/* Only shared mappings can be doubled by a length of 0. */
 	if (request->from_length == 0)
-		return (range->flags & RANGE_SHARED) != 0 ? 0 : -EINVAL;
+		return range->file != NULL && (range->flags & RANGE_SHARED) != 0 ? 0 : -EINVAL;
 	if (!stays && min_u64(request->from_length, request->to_length) > end - request->from)
 		return -EFAULT;
 	/* As Linux has VM_DONTEXPAND. */
