@@ -134,6 +134,8 @@ static void forget_output(void)
 	assert_int_equal(lseek(output, 0, SEEK_SET), 0);
 }
 
+#define FORK_LIMIT (UINT64_C(2) << 20)
+
 static struct kvmsb *new_sandbox(const char *page, const char *by_write)
 {
 	const char *const arguments[] = {MAPPED, path, page, by_write, NULL};
@@ -143,6 +145,7 @@ static struct kvmsb *new_sandbox(const char *page, const char *by_write)
 	options.arguments = arguments;
 	options.paths = &rule;
 	options.path_count = 1;
+	options.fork_memory_limit = FORK_LIMIT;
 	if (by_function)
 		options.standard_output.write = collect;
 	else
@@ -151,15 +154,21 @@ static struct kvmsb *new_sandbox(const char *page, const char *by_write)
 	return fixture_create(&options);
 }
 
-static struct kvmsb *new_master(void)
+/* forget: it has no page of the file when it is frozen. */
+static struct kvmsb *new_master_that(const char *forget)
 {
-	struct kvmsb *master = new_sandbox(NULL, NULL);
+	struct kvmsb *master = new_sandbox(forget, NULL);
 	struct kvmsb_result result = {.size = sizeof(result)};
 
 	assert_int_equal(kvmsb_run(master, &result), 0);
 	assert_outcome(master, &result, KVMSB_OUTCOME_READY);
 	assert_int_equal(kvmsb_freeze(master), 0);
 	return master;
+}
+
+static struct kvmsb *new_master(void)
+{
+	return new_master_that(NULL);
 }
 
 static uint64_t frames_of(const struct kvmsb *sandbox)
@@ -330,6 +339,39 @@ static void a_reset_takes_mappings_away(void **unused)
 	kvmsb_destroy(master);
 }
 
+/* Pages that the fork can write until its limit is reached. */
+static uint64_t filled(struct kvmsb *fork)
+{
+	struct kvmsb_result result = fixture_call(fork, "fill", NO_NUMBERS);
+	uint64_t pages = 0;
+
+	assert_outcome(fork, &result, KVMSB_OUTCOME_OUT_OF_MEMORY);
+	assert_int_equal(
+		kvmsb_memory_read(fork, fixture_symbol(fork, "reads"), &pages, sizeof(pages)), 0);
+	return pages;
+}
+
+/* What was read of files, by this request or one before, leaves as much of the limit. */
+static void reading_takes_nothing_of_the_limit(void **unused)
+{
+	struct kvmsb *master = new_master_that("forget"), *fork = fixture_fork(master);
+	uint64_t pages = filled(fork);
+
+	(void)unused;
+	assert_true(pages > FORK_LIMIT / PAGE_SIZE / 2);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_sum(fork, 0, PAGES);
+	assert_int_equal(filled(fork), pages);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_sum(fork, 0, PAGES);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_int_equal(filled(fork), pages);
+	assert_int_equal(kvmsb_reset(fork), 0);
+	assert_sum(fork, 0, PAGES);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
 /* Files that are cut off. */
 
 static void assert_faults(struct kvmsb *fork, uint64_t page)
@@ -433,6 +475,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_copied, begin, end),
 		cmocka_unit_test_setup_teardown(writes_are_private, begin, end),
 		cmocka_unit_test_setup_teardown(a_reset_takes_mappings_away, begin, end),
+		cmocka_unit_test_setup_teardown(reading_takes_nothing_of_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(a_cut_file_is_the_forks_fault, begin, end),
 		cmocka_unit_test_setup_teardown(a_cut_file_is_the_masters_fault, begin, end),
 	};

@@ -3,13 +3,15 @@
  * For mapped_files_test.c: main() maps the file that its first argument names,
  * read-only, and reads all of it. With a second argument it prints "cut", upon
  * which the host cuts the file off, and then reads its page of that number:
- * itself, or by write(2) when a third argument follows.
+ * itself, or by write(2) when a third argument follows. If it is "forget", it
+ * gives the pages of the file back instead.
  */
 #include <kvm_api.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +36,7 @@ long write_mapping(long page, long value);
 long map_again(long first, long count, long keep);
 long map_for_good(long pages);
 long peek(const volatile unsigned char *address);
+long fill(void);
 long share(void);
 
 long address_of(long page)
@@ -131,6 +134,19 @@ long peek(const volatile unsigned char *address)
 	return *address;
 }
 
+/* Writes page after page until there is no memory; `reads` counts them. */
+long fill(void)
+{
+	volatile unsigned char *pages = mmap(NULL, 4096 * PAGE, PROT_READ | PROT_WRITE,
+	                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (pages == MAP_FAILED)
+		return 1;
+	for (reads = 0; reads < 4096; reads++)
+		pages[reads * PAGE] = 1;
+	return 2;
+}
+
 /* What a shared mapping that is writable is refused with, then one that would become it. */
 long share(void)
 {
@@ -166,7 +182,9 @@ int main(int count, char **arguments)
 		return 3;
 	if (add_up(0, size) == 0)
 		return 4;
-	if (count > 2)
+	if (count > 2 && strcmp(arguments[2], "forget") == 0)
+		result = madvise((void *)content, (size_t)(size * PAGE), MADV_DONTNEED) < 0 ? 9 : 0;
+	else if (count > 2)
 		result = after_the_cut(strtol(arguments[2], NULL, 10), count > 3);
 	if (result != 0)
 		return result;
