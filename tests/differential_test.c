@@ -39,8 +39,8 @@ static const struct program {
 	const char *name;
 	bool writes; /* each run in an empty directory of its own */
 } programs[] = {
-	{"memory", false},  {"files", false}, {"descriptors", false},
-	{"process", false}, {"time", false},  {"changes", true},
+	{"memory", false}, {"files", false},  {"descriptors", false}, {"process", false},
+	{"time", false},   {"changes", true}, {"contents", true},
 };
 
 static const struct difference {

@@ -32,6 +32,11 @@ static int64_t move(struct process *process, const uint64_t arguments[6], uint32
 		result = prepare(&transfer, process, arguments[1], arguments[2]);
 	if (result)
 		return result;
+	/* Linux fs/read_write.c rw_verify_area(). */
+	if (offset != OFFSET_CURRENT && transfer.left > INT64_MAX - offset) {
+		transfer_end(&transfer);
+		return -EINVAL;
+	}
 	if (access == O_RDONLY)
 		result = input(process, fd, &transfer, offset);
 	else

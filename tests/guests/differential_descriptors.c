@@ -586,6 +586,34 @@ static void sharing(void)
 	close_range(3, ~0u, 0);
 }
 
+static void memory_files(void)
+{
+	const int file = (int)TRY(memfd_create, "name", 0);
+
+	TRY(memfd_create, "name", 0x100);
+	TRY(memfd_create, "name", -1);
+	TRY(fcntl, (int)TRY(memfd_create, "", MFD_CLOEXEC | MFD_ALLOW_SEALING), F_GETFD);
+	memset(page, 'n', 300);
+	page[300] = 0;
+	TRY(memfd_create, page, 0);
+	page[249] = 0;
+	TRY(memfd_create, page, 0);
+	FOR_UNREADABLE(bad)
+	TRY(memfd_create, bad, 0);
+	TRY(write, file, page, 100);
+	TRY(pwrite64, file, page, 100, 5000);
+	TRY(ftruncate, file, 6000);
+	TRY(lseek, file, 0, SEEK_END);
+	TRY(pread64, file, page, PAGE, 2000);
+	say(digest(page, PAGE), "what has been read");
+	TRY(fcntl, file, F_GETFL);
+	TRY(fallocate, file, 0, 0, 10000);
+	TRY(lseek, file, 0, SEEK_END);
+	TRY(mmap, 0, PAGE, PROT_READ, MAP_PRIVATE, file, 1);
+	TRY_OK(mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	close_range(3, ~0u, 0);
+}
+
 int main(void)
 {
 	prepare();
@@ -596,5 +624,6 @@ int main(void)
 	waiting();
 	closing();
 	sharing();
+	memory_files();
 	return 0;
 }

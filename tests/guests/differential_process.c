@@ -59,6 +59,11 @@ static void ids(void)
 	TRY(setresuid, -1, -1, 0);
 	TRY(setresgid, group, -1, group);
 	TRY(setresgid, 0, -1, -1);
+	say(CALL(setfsuid, user) == user && CALL(setfsuid, 0) == user,
+	    "setfsuid tells the one before");
+	say(CALL(setfsgid, group) == group && CALL(setfsgid, -1) == group, "setfsgid too");
+	TRY_OK(setfsuid, user);
+	TRY_OK(setfsgid, group);
 	TRY(setgroups, 0, 0);
 	TRY(setgroups, 1, bad_addresses[2].address);
 	TRY(setgroups, -1, 0);
@@ -261,6 +266,42 @@ static void bases(void)
 	}
 }
 
+/* As the kernel has them. */
+struct capabilities {
+	uint32_t version;
+	int32_t process;
+};
+
+static void privileges(void)
+{
+	struct capabilities header = {0x20080522, 0}, old = {0x19980330, 0}, unknown = {7, 0};
+	struct capabilities nobody = {0x20080522, NOBODY}, negative = {0x20080522, -1};
+	uint32_t sets[6] = {0}, all[6] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
+
+	TRY(capget, &header, sets);
+	say(sets[0] | sets[1] | sets[3] | sets[4], "it has none");
+	TRY(capget, &header, 0);
+	TRY(capget, &old, sets);
+	TRY(capget, &unknown, sets);
+	say(unknown.version, "the version that it has to be");
+	unknown.version = 7;
+	TRY(capget, &unknown, 0);
+	TRY(capget, &nobody, sets);
+	TRY(capget, &negative, sets);
+	memset(sets, 0, sizeof(sets));
+	TRY(capset, &header, sets);
+	TRY(capset, &header, all);
+	TRY(capset, &nobody, sets);
+	unknown.version = 7;
+	TRY(capset, &unknown, sets);
+	FOR_UNREADABLE(bad)
+	{
+		TRY(capget, bad, sets);
+		TRY(capset, bad, sets);
+		TRY(capset, &header, bad);
+	}
+}
+
 static void scheduling(void)
 {
 	static const int policies[] = {SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH,
@@ -308,6 +349,40 @@ static void scheduling(void)
 	FOR_UNREADABLE(bad)
 	TRY(sched_setaffinity, 0, 128, bad);
 
+	TRY(sched_setparam, 0, &parameters);
+	TRY(sched_setparam, 0, &one);
+	TRY(sched_setparam, -1, &parameters);
+	TRY(sched_setparam, NOBODY, &parameters);
+	TRY(sched_rr_get_interval, -1, page);
+	TRY(sched_rr_get_interval, NOBODY, page);
+	TRY(sched_rr_get_interval, 0, page);
+	TRY(sched_getattr, 0, page, 48, 0);
+	TRY(sched_setattr, 0, page, 0);
+	TRY(sched_getattr, 0, page, 47, 0);
+	TRY(sched_getattr, 0, page, 48, 1);
+	TRY(sched_getattr, -1, page, 48, 0);
+	TRY(sched_getattr, NOBODY, page, 48, 0);
+	TRY(sched_setattr, 0, 0, 0);
+	TRY(sched_setattr, 0, page, 1);
+	TRY(sched_setattr, -1, page, 0);
+	TRY(ioprio_get, 1, 0);
+	TRY(ioprio_get, 9, 0);
+	TRY(ioprio_get, 1, NOBODY);
+	TRY(ioprio_set, 1, 0, 2 << 13 | 4);
+	TRY(ioprio_set, 1, 0, 1 << 13 | 4);
+	TRY(ioprio_set, 1, 0, 9 << 13);
+	TRY(ioprio_set, 9, 0, 2 << 13 | 4);
+	TRY(ioprio_set, 1, NOBODY, 2 << 13 | 4);
+	FOR_UNWRITABLE(bad)
+	{
+		TRY(sched_rr_get_interval, 0, bad);
+		TRY(sched_getattr, 0, bad, 48, 0);
+	}
+	FOR_UNREADABLE(bad)
+	{
+		TRY(sched_setparam, 0, bad);
+		TRY(sched_setattr, 0, bad, 0);
+	}
 	TRY(getpriority, PRIO_PROCESS, 0);
 	TRY(getpriority, PRIO_PGRP, 0);
 	TRY(getpriority, 3, 0);
@@ -539,6 +614,7 @@ int main(void)
 	machine();
 	attributes();
 	bases();
+	privileges();
 	scheduling();
 	threads();
 	dispositions();
