@@ -12,8 +12,8 @@ demo_packages="meson ninja-build gcc libc6-dev linux-libc-dev binutils pkg-confi
 test_packages="g++ clang libclang-rt-14-dev libcmocka-dev musl-tools abigail-tools
 	xz-utils bzip2 gzip qemu-system-x86 zstd"
 # What tests/programs/programs.def runs.
-program_packages="brotli bc coreutils dash gawk jq libpython3.11-testsuite netpbm openssl perl
-	sqlite3 webp"
+program_packages="brotli bc coreutils dash gawk imagemagick jq libpython3.11-testsuite netpbm openssl
+	perl sqlite3 webp"
 
 has_package() {
 	dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -q '^installed'

@@ -11,6 +11,7 @@
 
 #include "util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -44,7 +45,7 @@ struct program {
 	const char *environment[3];
 	const char *options[8];
 	const char *input;
-	bool optional;
+	bool optional, writes;
 };
 
 static const struct program few_programs[] = {
@@ -59,6 +60,11 @@ static const struct program real_programs[] = {
 
 static const struct program applets[] = {
 #define APPLET(...) {.words = {BUSYBOX, __VA_ARGS__}, .input = "@text"},
+#include "programs/applets.def"
+};
+
+static const struct program writing_applets[] = {
+#define WRITING_APPLET(...) {.words = {BUSYBOX, __VA_ARGS__}, .writes = true},
 #include "programs/applets.def"
 };
 
@@ -195,6 +201,7 @@ struct outcome {
 	double seconds;
 	char *output, *errors;
 	size_t output_length, errors_length;
+	char *files; /* what it left where it may write */
 };
 
 static char *read_all(const char *name, size_t *length)
@@ -239,7 +246,9 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static struct outcome run(const char *const *words, const char *const *environment, const char *input)
+/* where: its current directory, or NULL. */
+static struct outcome run(const char *const *words, const char *const *environment,
+                          const char *input, const char *where)
 {
 	posix_spawn_file_actions_t actions;
 	const double started = now();
@@ -256,6 +265,8 @@ static struct outcome run(const char *const *words, const char *const *environme
 	                                 O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	posix_spawn_file_actions_addopen(&actions, 2, path_of("errors"),
 	                                 O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (where != NULL)
+		posix_spawn_file_actions_addchdir_np(&actions, where);
 	error = posix_spawn(&child, words[0], &actions, NULL, (char *const *)(uintptr_t)words,
 	                    (char *const *)(uintptr_t)environment);
 	posix_spawn_file_actions_destroy(&actions);
@@ -271,8 +282,113 @@ static struct outcome run(const char *const *words, const char *const *environme
 
 static void discard(struct outcome *outcome)
 {
+	free(outcome->files);
 	free(outcome->output);
 	free(outcome->errors);
+}
+
+/* Where programs may write: what is there before, and what after. */
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+	(void)status;
+	(void)kind;
+	(void)where;
+	return remove(path);
+}
+
+static int remove_tree(const char *path)
+{
+	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_place(void)
+{
+	struct stat status;
+
+	if (lstat(path_of("place"), &status) == 0)
+		assert_int_equal(remove_tree(path_of("place")), 0);
+	assert_int_equal(mkdir(path_of("place"), 0755), 0);
+	assert_int_equal(mkdir(path_of("place/d"), 0755), 0);
+	write_file("place/a", "one\ntwo\nthree\n", 14);
+	write_file("place/d/b", "inner\n", 6);
+}
+
+static uint32_t digest_of(int directory_descriptor, const char *name)
+{
+	int fd = openat(directory_descriptor, name, O_RDONLY | O_CLOEXEC);
+	uint32_t value = 2166136261u;
+	uint8_t data[4096];
+	ssize_t length;
+
+	while (fd >= 0 && (length = read(fd, data, sizeof(data))) > 0)
+		for (ssize_t i = 0; i < length; i++)
+			value = (value ^ data[i]) * 16777619u;
+	if (fd >= 0)
+		close(fd);
+	return value;
+}
+
+static void list_entry(FILE *list, int parent, const char *name)
+{
+	char target[256] = "";
+	struct stat status;
+
+	assert_int_equal(fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW), 0);
+	if (S_ISLNK(status.st_mode))
+		assert_true(readlinkat(parent, name, target, sizeof(target) - 1) >= 0);
+	fprintf(list, "%s: mode %o, %s, %lld bytes, content %x\n", name, status.st_mode, target,
+	        S_ISREG(status.st_mode) ? (long long)status.st_size : 0ll,
+	        S_ISREG(status.st_mode) ? digest_of(parent, name) : 0);
+}
+
+static void list_files(FILE *list, const char *path)
+{
+	struct dirent **entries;
+	int count = scandir(path, &entries, NULL, alphasort);
+	int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char inner[512];
+
+	assert_true(count >= 0 && descriptor >= 0);
+	for (int i = 0; i < count; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+			list_entry(list, descriptor, name);
+			snprintf(inner, sizeof(inner), "%s/%s", path, name);
+			if (entries[i]->d_type == DT_DIR)
+				list_files(list, inner);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	close(descriptor);
+}
+
+/* A line for each file that is there. */
+static char *list_place(void)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *list = open_memstream(&text, &length);
+
+	assert_non_null(list);
+	list_files(list, path_of("place"));
+	assert_int_equal(fclose(list), 0);
+	return text;
+}
+
+/* As it ends, the program's files are told. */
+static struct outcome run_in_place(const struct program *program, const char *const *words,
+                                   const char *const *environment)
+{
+	struct outcome outcome;
+
+	if (program->writes)
+		make_place();
+	outcome = run(words, environment, program->input, program->writes ? path_of("place") : NULL);
+	outcome.files = program->writes ? list_place() : NULL;
+	return outcome;
 }
 
 static struct outcome run_natively(const struct program *program)
@@ -284,7 +400,7 @@ static struct outcome run_natively(const struct program *program)
 		words[i] = expand(program->words[i]);
 	for (size_t i = 0; i < 3 && program->environment[i] != NULL; i++)
 		environment[i] = expand(program->environment[i]);
-	return run(words, environment, program->input);
+	return run_in_place(program, words, environment);
 }
 
 /* Words are added to a list that has room for all of a program's. */
@@ -310,11 +426,15 @@ static struct outcome run_in_sandbox(const struct program *program, bool statist
 		words[count++] = expand(program->environment[i]);
 	}
 	add_all(words, &count, program->options, ARRAY_SIZE(program->options));
+	if (program->writes) {
+		words[count++] = "--allow-write";
+		words[count++] = path_of("place");
+	}
 	if (statistics)
 		words[count++] = "--stats";
 	words[count++] = "--";
 	add_all(words, &count, program->words, WORDS);
-	return run(words, (const char *const *)(uintptr_t)environ, program->input);
+	return run_in_place(program, words, (const char *const *)(uintptr_t)environ);
 }
 
 /* Comparing. */
@@ -346,6 +466,9 @@ static bool is_equal(const struct outcome *native, const struct outcome *inside)
 	              inside->output_length);
 	equal &= same("standard error", native->errors, native->errors_length, inside->errors,
 	              inside->errors_length);
+	if (native->files != NULL)
+		equal &= same("what it wrote", native->files, strlen(native->files), inside->files,
+		              strlen(inside->files));
 	return equal;
 }
 
@@ -389,6 +512,9 @@ static const struct program *find_applet(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(applets); i++)
 		if (strcmp(applets[i].words[1], name) == 0)
 			return &applets[i];
+	for (size_t i = 0; i < ARRAY_SIZE(writing_applets); i++)
+		if (strcmp(writing_applets[i].words[1], name) == 0)
+			return &writing_applets[i];
 	return NULL;
 }
 
@@ -404,7 +530,7 @@ static bool is_excluded(const char *name)
 static void test_applets_are_known(void **state)
 {
 	const char *const words[] = {BUSYBOX, "--list", NULL}, *const environment[] = {NULL};
-	struct outcome list = run(words, environment, NULL);
+	struct outcome list = run(words, environment, NULL, NULL);
 	unsigned wrong = 0;
 
 	(void)state;
@@ -425,7 +551,7 @@ static void test_applets_are_known(void **state)
 static void make(const char *name, const char *input, const char *const *words)
 {
 	const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
-	struct outcome outcome = run(words, environment, input);
+	struct outcome outcome = run(words, environment, input, NULL);
 
 	if (outcome.status != 0)
 		fail_msg("%s: %s", words[0], outcome.errors);
@@ -468,18 +594,10 @@ static int make_more_files(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-	(void)status;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
 static int remove_files(void **state)
 {
 	(void)state;
-	return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return remove_tree(directory);
 }
 
 /* The documentation's table. */
@@ -508,7 +626,7 @@ static unsigned long count_calls(const struct program *program)
 		return 0;
 	add_all(words, &count, program->words, WORDS);
 	add_all(environment, &variables, program->environment, 3);
-	outcome = run(words, environment, program->input);
+	outcome = run_in_place(program, words, environment);
 	discard(&outcome);
 	text = read_all("calls", &length);
 	calls = strtoul(text, NULL, 10);
@@ -552,9 +670,11 @@ static void print_row(const struct program *program)
 
 static void print_applets(void)
 {
-	printf("\n%zu applets of busybox run:", ARRAY_SIZE(applets));
+	printf("\n%zu applets of busybox run:", ARRAY_SIZE(applets) + ARRAY_SIZE(writing_applets));
 	for (size_t i = 0; i < ARRAY_SIZE(applets); i++)
 		printf(" %s", applets[i].words[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(writing_applets); i++)
+		printf(" %s", writing_applets[i].words[1]);
 	printf(".\n%zu are not tried; tests/programs/applets.def has the reason for each.\n",
 	       ARRAY_SIZE(excluded_applets));
 }
@@ -583,10 +703,25 @@ static int run_few(void)
 	return cmocka_run_group_tests(tests, make_files, remove_files);
 }
 
+static size_t add_applets(struct CMUnitTest *tests, char names[][64], const struct program *of,
+                          size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		snprintf(names[i], sizeof(names[i]), "applet %s", of[i].words[1]);
+		tests[i] = (struct CMUnitTest){
+			.name = names[i],
+			.test_func = test_program,
+			.initial_state = (void *)(uintptr_t)&of[i],
+		};
+	}
+	return count;
+}
+
 static int run_all(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(real_programs) + ARRAY_SIZE(applets) + 1];
-	static char names[ARRAY_SIZE(applets)][64];
+	static struct CMUnitTest tests[ARRAY_SIZE(real_programs) + ARRAY_SIZE(applets) +
+	                               ARRAY_SIZE(writing_applets) + 1];
+	static char names[ARRAY_SIZE(applets) + ARRAY_SIZE(writing_applets)][64];
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(real_programs); i++)
@@ -595,14 +730,9 @@ static int run_all(void)
 			.test_func = test_program,
 			.initial_state = (void *)(uintptr_t)&real_programs[i],
 		};
-	for (size_t i = 0; i < ARRAY_SIZE(applets); i++) {
-		snprintf(names[i], sizeof(names[i]), "applet %s", applets[i].words[1]);
-		tests[count++] = (struct CMUnitTest){
-			.name = names[i],
-			.test_func = test_program,
-			.initial_state = (void *)(uintptr_t)&applets[i],
-		};
-	}
+	count += add_applets(&tests[count], names, applets, ARRAY_SIZE(applets));
+	count += add_applets(&tests[count], &names[ARRAY_SIZE(applets)], writing_applets,
+	                     ARRAY_SIZE(writing_applets));
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_applets_are_known);
 	return cmocka_run_group_tests(tests, make_more_files, remove_files);
 }
