@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <layout.h>
 #include <linux/capability.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -87,18 +88,19 @@ static int read_capability_header(struct process *process, uint64_t address, uin
                                   int32_t *id)
 {
 	static const uint32_t newest = _LINUX_CAPABILITY_VERSION_3;
-	struct __user_cap_header_struct header;
-	int error = guest_read(process, address, &header, sizeof(header));
+	const uint64_t id_at = address + offsetof(struct __user_cap_header_struct, pid);
+	uint32_t version;
+	int error = guest_read(process, address, &version, sizeof(version));
 
 	if (error)
 		return error;
-	*id = header.pid;
 	*count = 0;
-	if (header.version == _LINUX_CAPABILITY_VERSION_1)
+	if (version == _LINUX_CAPABILITY_VERSION_1)
 		*count = _LINUX_CAPABILITY_U32S_1;
-	else if (header.version == _LINUX_CAPABILITY_VERSION_2 || header.version == newest)
+	else if (version == _LINUX_CAPABILITY_VERSION_2 || version == newest)
 		*count = _LINUX_CAPABILITY_U32S_3;
-	return *count ? 0 : guest_write(process, address, &newest, sizeof(newest));
+	return *count ? guest_read(process, id_at, id, sizeof(*id))
+	              : guest_write(process, address, &newest, sizeof(newest));
 }
 
 int64_t sys_capget(struct process *process, const uint64_t arguments[6])

@@ -77,7 +77,8 @@ int64_t sys_getpgid(struct process *process, const uint64_t arguments[6])
 int64_t sys_setpgid(struct process *process, const uint64_t arguments[6])
 {
 	(void)process;
-	if ((int32_t)arguments[1] < 0)
+	/* 0: the group of that number. */
+	if ((int32_t)(arguments[1] != 0 ? arguments[1] : arguments[0]) < 0)
 		return -EINVAL;
 	return arguments[0] == 0 || (int32_t)arguments[0] == PROCESS_ID ? -EPERM : -ESRCH;
 }
@@ -102,6 +103,8 @@ static int64_t keep_ids(const uint64_t *ids, unsigned count, uint32_t is)
 int64_t sys_setuid(struct process *process, const uint64_t arguments[6])
 {
 	(void)process;
+	if ((uint32_t)arguments[0] == UINT32_MAX)
+		return -EINVAL;
 	return keep_ids(arguments, 1, PROCESS_USER);
 }
 

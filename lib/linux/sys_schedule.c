@@ -192,16 +192,19 @@ static int64_t set_attributes(struct process *process, const struct attributes *
 int64_t sys_sched_setattr(struct process *process, const uint64_t arguments[6])
 {
 	struct attributes attributes;
-	int error = arguments[1] && arguments[2] == 0 ? check_id(arguments[0]) : -EINVAL;
+	uint32_t size = 0;
+	int error = arguments[1] && arguments[2] == 0 && (int32_t)arguments[0] >= 0 ? 0 : -EINVAL;
 
 	if (!error)
-		error = guest_read(process, arguments[1], &attributes, sizeof(attributes));
-	if (error)
-		return error;
+		error = guest_read(process, arguments[1], &size, sizeof(size));
 	/* 0: what wrote it knows the first version only. */
-	if (attributes.size != 0 && attributes.size < sizeof(attributes))
-		return -E2BIG;
-	return set_attributes(process, &attributes);
+	if (!error && size != 0 && (size < sizeof(attributes) || size > PAGE_SIZE))
+		error = -E2BIG;
+	if (!error)
+		error = guest_read(process, arguments[1], &attributes, sizeof(attributes));
+	if (!error)
+		error = check_id(arguments[0]);
+	return error ? error : set_attributes(process, &attributes);
 }
 
 /* Whether (which, who) of getpriority(2), ioprio_get(2) is this process; `first`: of the three. */

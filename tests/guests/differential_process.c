@@ -7,6 +7,7 @@
 #include "differential.h"
 
 #include <asm/prctl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -64,12 +65,56 @@ static void ids(void)
 	say(CALL(setfsgid, group) == group && CALL(setfsgid, -1) == group, "setfsgid too");
 	TRY_OK(setfsuid, user);
 	TRY_OK(setfsgid, group);
+	TRY_OK(setfsuid, user);
+	TRY_OK(setfsgid, group);
+	say(CALL(setfsuid, 0) == user && CALL(setfsuid, -1) == user, "setfsuid tells what it was");
+	say(CALL(setfsgid, 0) == group && CALL(setfsgid, -1) == group,
+	    "setfsgid tells what it was");
 	TRY(setgroups, 0, 0);
 	TRY(setgroups, 1, bad_addresses[2].address);
 	TRY(setgroups, -1, 0);
 	TRY(getgroups, -1, page);
 	TRY_OK(getgroups, 0, 0);
 	TRY_OK(getgroups, 100, page);
+}
+
+static void capabilities(void)
+{
+	static const uint32_t versions[] = {_LINUX_CAPABILITY_VERSION_1, _LINUX_CAPABILITY_VERSION_2,
+	                                    _LINUX_CAPABILITY_VERSION_3, 0, 1};
+	struct __user_cap_header_struct header;
+	struct __user_cap_data_struct data[2];
+
+	for (size_t i = 0; i < COUNT(versions); i++) {
+		within("version %x", versions[i]);
+		memset(data, 1, sizeof(data));
+		header = (struct __user_cap_header_struct){.version = versions[i]};
+		TRY(capget, &header, data);
+		say(digest(data, sizeof(data)), "capabilities");
+		say(header.version == _LINUX_CAPABILITY_VERSION_3, "the newest version");
+		header.version = versions[i];
+		TRY(capget, &header, 0);
+		header.version = versions[i];
+		memset(data, 0, sizeof(data));
+		TRY(capset, &header, data);
+		header.version = versions[i];
+		data[0].permitted = 1;
+		TRY(capset, &header, data);
+		header = (struct __user_cap_header_struct){.version = versions[i], .pid = NOBODY};
+		TRY(capget, &header, data);
+		header = (struct __user_cap_header_struct){.version = versions[i], .pid = -1};
+		TRY(capget, &header, data);
+	}
+	without();
+	header = (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
+	FOR_UNWRITABLE(bad)
+	TRY(capget, &header, bad);
+	FOR_UNREADABLE(bad)
+	{
+		TRY(capget, bad, data);
+		TRY(capset, bad, data);
+		TRY(capset, &header, bad);
+	}
 }
 
 static void groups_and_sessions(void)
@@ -395,6 +440,82 @@ static void scheduling(void)
 	TRY(setpriority, 3, 0, 0);
 }
 
+static void scheduling_attributes(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t times[3];
+	} attributes = {0};
+	struct sched_param parameters = {0}, one = {1};
+	struct {
+		long seconds, nanoseconds;
+	} slice = {9, 0};
+
+	TRY(sched_getattr, 0, &attributes, sizeof(attributes), 0);
+	say(attributes.size == sizeof(attributes) && attributes.policy == SCHED_OTHER,
+	    "its attributes");
+	TRY(sched_getattr, 0, &attributes, sizeof(attributes) - 1, 0);
+	TRY(sched_getattr, 0, &attributes, 5000, 0);
+	TRY(sched_getattr, 0, &attributes, sizeof(attributes), 1);
+	TRY(sched_getattr, NOBODY, &attributes, sizeof(attributes), 0);
+	TRY(sched_getattr, -1, &attributes, sizeof(attributes), 0);
+	memset(&attributes, 0, sizeof(attributes));
+	TRY(sched_setattr, 0, &attributes, 0);
+	attributes.size = sizeof(attributes);
+	TRY(sched_setattr, 0, &attributes, 0);
+	TRY(sched_setattr, 0, &attributes, 1);
+	TRY(sched_setattr, NOBODY, &attributes, 0);
+	TRY(sched_setattr, -1, &attributes, 0);
+	attributes.size = sizeof(attributes) - 1;
+	TRY(sched_setattr, 0, &attributes, 0);
+	attributes.size = sizeof(attributes);
+	attributes.policy = SCHED_FIFO;
+	TRY(sched_setattr, 0, &attributes, 0);
+	attributes.priority = 1;
+	TRY(sched_setattr, 0, &attributes, 0);
+	attributes.policy = 77;
+	TRY(sched_setattr, 0, &attributes, 0);
+	FOR_UNREADABLE(bad)
+	TRY(sched_setattr, 0, bad, 0);
+	FOR_UNWRITABLE(bad)
+	{
+		TRY(sched_getattr, 0, bad, sizeof(attributes), 0);
+		TRY(sched_rr_get_interval, 0, bad);
+	}
+	TRY(sched_rr_get_interval, 0, &slice);
+	say(slice.seconds == 0 && slice.nanoseconds >= 0, "a slice of time");
+	TRY(sched_rr_get_interval, NOBODY, &slice);
+	TRY(sched_rr_get_interval, -1, &slice);
+	TRY(sched_setparam, 0, &parameters);
+	TRY(sched_setparam, 0, &one);
+	TRY(sched_setparam, 0, 0);
+	TRY(sched_setparam, NOBODY, &parameters);
+	TRY(sched_setparam, -1, &parameters);
+	FOR_UNREADABLE(bad)
+	TRY(sched_setparam, 0, bad);
+}
+
+static void io_priorities(void)
+{
+	TRY(ioprio_set, 1, 0, 2 << 13 | 5);
+	TRY(ioprio_get, 1, 0);
+	TRY(ioprio_set, 1, 0, 2 << 13 | 8);
+	TRY(ioprio_set, 1, 0, 3 << 13);
+	TRY(ioprio_get, 1, 0);
+	TRY(ioprio_set, 1, 0, 5 << 13);
+	TRY(ioprio_set, 1, 0, 1);
+	TRY(ioprio_set, 1, NOBODY, 2 << 13);
+	TRY(ioprio_set, 0, 0, 2 << 13);
+	TRY(ioprio_set, 4, 0, 2 << 13);
+	TRY(ioprio_set, 1, 0, 0);
+	TRY(ioprio_get, 1, NOBODY);
+	TRY(ioprio_get, 0, 0);
+	TRY(ioprio_get, 4, 0);
+}
+
 static void threads(void)
 {
 	static uint32_t word = 5;
@@ -610,12 +731,15 @@ int main(void)
 {
 	prepare();
 	ids();
+	capabilities();
 	groups_and_sessions();
 	machine();
 	attributes();
 	bases();
 	privileges();
 	scheduling();
+	scheduling_attributes();
+	io_priorities();
 	threads();
 	dispositions();
 	masks();

@@ -168,6 +168,47 @@ static void bad_sleeps(void)
 	TRY(nanosleep, &none, bad);
 }
 
+/* Without the privilege: nothing here is ever set. */
+static void setting(void)
+{
+	struct timespec one = {1, 0}, wrong = {1, BILLION};
+	struct timeval wrong_day = {1, 1000001};
+	struct timex state = {0};
+
+	if (CALL(getuid, 0) == 0)
+		return;
+	for (int id = -1; id <= 12; id++) {
+		within("clock %d", id);
+		TRY(clock_settime, id, &one);
+		TRY(clock_settime, id, &wrong);
+		state = (struct timex){.modes = 0};
+		TRY_OK(clock_adjtime, id, &state);
+		state = (struct timex){.modes = ADJ_FREQUENCY};
+		TRY(clock_adjtime, id, &state);
+	}
+	without();
+	TRY(settimeofday, &one, 0);
+	TRY(settimeofday, &wrong_day, 0);
+	TRY(settimeofday, 0, 0);
+	state = (struct timex){.modes = 0};
+	TRY_OK(adjtimex, &state);
+	say(state.tick == 10000 && state.time.tv_sec > 1700000000, "the clock's state");
+	state = (struct timex){.modes = ADJ_OFFSET};
+	TRY(adjtimex, &state);
+	state = (struct timex){.modes = ADJ_OFFSET_SS_READ};
+	TRY_OK(adjtimex, &state);
+	state = (struct timex){.modes = ADJ_OFFSET_SINGLESHOT};
+	TRY(adjtimex, &state);
+	FOR_UNREADABLE(bad)
+	{
+		TRY(clock_settime, CLOCK_REALTIME, bad);
+		TRY(settimeofday, bad, 0);
+		TRY(settimeofday, 0, bad);
+		TRY(adjtimex, bad);
+		TRY(clock_adjtime, CLOCK_REALTIME, bad);
+	}
+}
+
 int main(void)
 {
 	prepare();
@@ -176,5 +217,6 @@ int main(void)
 	setting();
 	sleep_and_measure();
 	bad_sleeps();
+	setting();
 	return 0;
 }
