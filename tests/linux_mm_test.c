@@ -378,6 +378,7 @@ static void test_clock(void **state)
 	assert_int_equal(CALL(&world, madvise, text, PAGE_SIZE, MADV_FREE), -EINVAL);
 	assert_int_equal(CALL(&world, madvise, page, PAGES(2), MADV_WILLNEED), 0);
 	assert_int_equal(CALL(&world, mremap, text, PAGE_SIZE, PAGES(2), MREMAP_MAYMOVE), -EFAULT);
+	assert_int_equal(CALL(&world, mremap, page, 0, PAGE_SIZE, MREMAP_MAYMOVE), -EINVAL);
 	assert_int_equal(
 		CALL(&world, mremap, page, PAGES(2), PAGES(2), MREMAP_MAYMOVE | MREMAP_FIXED, BASE),
 		-EFAULT);

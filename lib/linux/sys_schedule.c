@@ -44,14 +44,16 @@ int64_t sys_sched_getaffinity(struct process *process, const uint64_t arguments[
 
 int64_t sys_sched_setaffinity(struct process *process, const uint64_t arguments[6])
 {
-	uint8_t mask = 0;
+	uint64_t mask = 0;
 	int error;
 
 	if (!is_self(arguments[0]))
 		return -ESRCH;
 	if ((uint32_t)arguments[1] == 0)
 		return -EINVAL;
-	error = guest_read(process, arguments[2], &mask, sizeof(mask));
+	/* As Linux, which has a mask of so many processors. */
+	error = guest_read(process, arguments[2], &mask,
+	                   min_u64((uint32_t)arguments[1], sizeof(mask)));
 	if (error)
 		return error;
 	return mask & 1 ? 0 : -EINVAL;
