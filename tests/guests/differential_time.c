@@ -83,37 +83,6 @@ static void time_of_day(void)
 	TRY(getrusage, -2, page);
 }
 
-/* Nobody here may set the time: every time that could be set is refused. */
-static void setting(void)
-{
-	struct timespec now = {1000000000, 0}, bad_time = {0, -1};
-	struct timeval day = {1000000000, 0}, bad_day = {0, 2000000};
-	struct timex timex = {0};
-
-	TRY(clock_settime, CLOCK_REALTIME, &now);
-	TRY(clock_settime, CLOCK_REALTIME, &bad_time);
-	TRY(clock_settime, CLOCK_MONOTONIC, &now);
-	TRY(clock_settime, 99, &now);
-	TRY(settimeofday, &day, 0);
-	TRY(settimeofday, &bad_day, 0);
-	TRY(settimeofday, 0, page);
-	TRY_OK(adjtimex, &timex);
-	TRY_OK(clock_adjtime, CLOCK_REALTIME, &timex);
-	TRY(clock_adjtime, CLOCK_MONOTONIC, &timex);
-	TRY(clock_adjtime, 99, &timex);
-	timex.modes = ADJ_OFFSET;
-	TRY(adjtimex, &timex);
-	TRY(clock_adjtime, CLOCK_REALTIME, &timex);
-	FOR_UNREADABLE(bad)
-	{
-		TRY(clock_settime, CLOCK_REALTIME, bad);
-		if (bad)
-			TRY(settimeofday, bad, 0);
-		TRY(adjtimex, bad);
-		TRY(clock_adjtime, CLOCK_REALTIME, bad);
-	}
-}
-
 static void sleep_and_measure(void)
 {
 	struct timespec short_time = {0, 2000000}, rest = {7, 7}, before, after, until;
@@ -214,7 +183,6 @@ int main(void)
 	prepare();
 	clocks();
 	time_of_day();
-	setting();
 	sleep_and_measure();
 	bad_sleeps();
 	setting();
