@@ -24,7 +24,6 @@ static const struct goal {
 	{"request_fork_bytes", 0, NULL, NULL, 0, false},
 	{"live_forks", 100000, NULL, NULL, 0, true},
 	{"vmcall", 1.2, "exit_roundtrip", "exit_ratio_vmcall", 1, false},
-	{"syscall", 1.2, "exit_roundtrip", "exit_ratio_syscall", 1.01, false},
 	{"clock_gettime", 3, "native_clock_gettime", "native_ratio_clock_gettime", 0.001, false},
 	{"reset_16", PAGES_16_NS, NULL, NULL, 0, false},
 	{"reset_vmcall_16", 1.15, "vmcall", "vmcall_ratio_reset_vmcall_16", 1, false},
