@@ -87,8 +87,10 @@ long write_privately(long page, long value)
 
 static void *map_file(int protection, int flags, long pages)
 {
+	/* What main() maps has page tables of its own. */
+	void *hint = content == NULL ? (void *)0x500000000 : NULL;
 	int file = open(path, O_RDONLY);
-	void *start = mmap(NULL, (size_t)(pages * PAGE), protection, flags, file, 0);
+	void *start = mmap(hint, (size_t)(pages * PAGE), protection, flags, file, 0);
 
 	close(file);
 	return start;
