@@ -375,7 +375,8 @@ static void test_positioned_reads(void **state)
 	assert_int_equal(CALL(guest, SYS_pread64, 0, DATA_AT, 10, 0), -ESPIPE);
 	assert_int_equal(CALL(guest, SYS_pwrite64, 1, DATA_AT, 10, 0), -ESPIPE);
 	assert_int_equal(CALL(guest, SYS_pwrite64, fd, DATA_AT, 10, 0), -EBADF);
-	assert_int_equal(CALL(guest, SYS_pread64, fd, DATA_AT, 10, INT64_MAX), 0);
+	assert_int_equal(CALL(guest, SYS_pread64, fd, DATA_AT, 10, INT64_MAX), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_pread64, fd, DATA_AT, 10, INT64_MAX - 10), 0);
 	assert_int_equal(CALL(guest, SYS_pread64, fd, DATA_AT, 10, FILE_SIZE - 3), 3);
 	put_vector(guest, 0, DATA_AT, 3);
 	put_vector(guest, 1, DATA_AT + 100, 4);
