@@ -216,6 +216,22 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
 	return *count ? 0 : -EFAULT;
 }
 
+/* The arena, then the page behind the hole. */
+bool mm_next_mapping(const struct process *process, uint64_t address, struct mm_mapping *mapping)
+{
+	(void)process;
+	if (address >= FAKE_END)
+		return false;
+	*mapping = (struct mm_mapping){
+		.start = address < FAKE_HOLE ? FAKE_START : FAKE_HOLE + PAGE_SIZE,
+		.end = address < FAKE_HOLE ? FAKE_HOLE : FAKE_END,
+		.protection = SPACE_READ | SPACE_WRITE,
+		.is_heap = address < FAKE_HOLE,
+		.is_stack = address >= FAKE_HOLE,
+	};
+	return true;
+}
+
 /*
  * lib/linux/sys_mm.c
  */

@@ -597,7 +597,8 @@ static void test_own_descriptors_by_path(void **state)
 	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 10), 0);
 	assert_int_equal(CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/fd/99"), 0),
 	                 -ENOENT);
-	assert_int_equal(CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/fd/"), 0), -ENOENT);
+	assert_int_equal(CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/fd/0/"), 0),
+	                 -ENOTDIR);
 	assert_int_equal(CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/fd/4294967296"), 0),
 	                 -ENOENT);
 	assert_int_equal(CALL(guest, SYS_stat, fake_string(guest, PATH_AT, "/dev/stdin"), DATA_AT),

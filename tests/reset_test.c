@@ -938,6 +938,11 @@ FIELDS process_attributes attributes_fields = {
 	PARTS("name"),         LEFT_BY(child_tid),         LEFT_BY(robust_list),
 	LEFT_BY(nice),         LEFT_BY(io_priority),       LEFT_BY(keep_capabilities),
 	LEFT_BY(subreaper),    LEFT_BY(no_huge_pages),     PARTS("time: time_fields"),
+	AS("arguments_start: set by exec"),
+	AS("arguments_end: the same"),
+	AS("environment_end: the same"),
+	AS("auxiliary_start: the same"),
+	AS("auxiliary_end: the same"),
 };
 
 FIELDS process_time time_fields = {

@@ -39,8 +39,9 @@ struct builder {
 	const struct exec_stack *stack;
 	char *bytes; /* of the stack's last `length` bytes */
 	uint64_t length;
-	uint64_t strings; /* offset of the next string */
-	uint64_t words;   /* offset of the next word */
+	uint64_t strings;                      /* offset of the next string */
+	uint64_t words;                        /* offset of the next word */
+	struct process_attributes *attributes; /* are told where things are */
 };
 
 struct counts {
@@ -194,17 +195,22 @@ static int fill(struct builder *builder, const struct counts *counts)
 	addresses.random = put_bytes(builder, entropy, RANDOM_BYTES);
 	addresses.platform = put_string(builder, platform);
 	put_word(builder, counts->arguments);
+	builder->attributes->arguments_start = address_of(builder, builder->strings);
 	put_vector(builder, stack->arguments);
+	builder->attributes->arguments_end = address_of(builder, builder->strings);
 	put_vector(builder, stack->environment);
+	builder->attributes->environment_end = address_of(builder, builder->strings);
 	addresses.name = put_string(builder, stack->name);
+	builder->attributes->auxiliary_start = address_of(builder, builder->words);
 	put_auxiliary(builder, &addresses);
+	builder->attributes->auxiliary_end = address_of(builder, builder->words);
 	return 0;
 }
 
 int exec_stack_write(struct process *process, const struct exec_stack *stack, uint64_t *pointer,
                      struct kvmsb_error *error)
 {
-	struct builder builder = {.stack = stack};
+	struct builder builder = {.stack = stack, .attributes = &process->attributes};
 	struct counts counts;
 	int result = count_all(stack, &counts, error);
 

@@ -67,8 +67,18 @@ void file_release(struct file *file)
 	if (file->policy)
 		policy_give_descriptor(file->policy);
 	pipe_destroy(file->pipe);
+	free(file->content);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
+}
+
+static int64_t made_pread(const struct file *file, void *data, uint64_t length, uint64_t offset)
+{
+	if (offset >= file->content_length)
+		return 0;
+	length = min_u64(length, file->content_length - offset);
+	memcpy(data, file->content + offset, length);
+	return (int64_t)length;
 }
 
 static int64_t host_pread(int descriptor, uint8_t *data, uint64_t length, uint64_t offset)
@@ -99,7 +109,10 @@ int64_t file_pread(struct file *file, void *data, uint64_t length, uint64_t offs
 	case FILE_ZERO:
 		memset(data, 0, length);
 		return (int64_t)length;
+	case FILE_MADE:
+		return made_pread(file, data, length, offset);
 	case FILE_DIRECTORY:
+	case FILE_MADE_DIRECTORY:
 		return -EISDIR;
 	default:
 		return -EINVAL;
@@ -151,6 +164,7 @@ static struct file *create_stream(const struct kvmsb_stream *stream, unsigned nu
 	if (!file)
 		return NULL;
 	file->stream = number;
+	file->number = number + 1;
 	if (stream->use_descriptor && fstat(stream->descriptor, &status) == 0)
 		file->host_mode = status.st_mode;
 	return file;
@@ -246,6 +260,7 @@ static int copy_pipe(struct files *files, struct file *pipe)
 		pipe_destroy(content);
 		return -ENOMEM;
 	}
+	copy->number = pipe->number;
 	for (uint32_t i = 0; i < files->capacity; i++) {
 		if (files->open[i].file != pipe)
 			continue;
@@ -368,6 +383,28 @@ int files_get_mappable(struct process *process, int fd, struct file **file)
 		return -ENODEV;
 	*file = open->file;
 	return 0;
+}
+
+uint64_t files_made_bytes(const struct process *process)
+{
+	const struct files *files = process->files;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < files->capacity; i++)
+		if (files->open[i].file)
+			bytes += files->open[i].file->content_length;
+	return bytes;
+}
+
+uint32_t files_new_number(const struct process *process)
+{
+	const struct files *files = process->files;
+	uint32_t number = 0;
+
+	for (uint32_t i = 0; i < files->capacity; i++)
+		if (files->open[i].file && files->open[i].file->number > number)
+			number = files->open[i].file->number;
+	return number + 1;
 }
 
 bool files_pipe_open(const struct process *process, const struct file *file, uint32_t access)

@@ -42,6 +42,8 @@ enum file_kind {
 	FILE_RANDOM,    /* /dev/urandom, /dev/random */
 	FILE_STREAM,    /* a standard stream, process_config.streams */
 	FILE_PIPE,      /* both ends of a pipe(2) within the sandbox */
+	FILE_MADE,      /* a file whose content was made by us when it was opened */
+	FILE_MADE_DIRECTORY, /* a directory of such files */
 	FILE_KINDS,
 };
 
@@ -55,6 +57,9 @@ struct file {
 	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */
 	uint64_t inode;       /* FILE_MEMORY(_DIRECTORY), FILE_PATH of one: in process->tmpfs; else 0 */
+	char *content;        /* FILE_MADE: of content_length bytes; allocated, or NULL */
+	uint64_t content_length;
+	uint32_t number;      /* without a path: what stat(2) and readlink(2) show, the same in copies */
 	pthread_mutex_t lock; /* FILE_DIRECTORY: the host's position in it */
 	char path[];          /* absolute, as the guest sees it; "" without one */
 };
@@ -106,7 +111,8 @@ static inline bool file_is_regular(const struct file *file)
 
 static inline bool file_is_directory(const struct file *file)
 {
-	return file->kind == FILE_DIRECTORY || file->kind == FILE_MEMORY_DIRECTORY;
+	return file->kind == FILE_DIRECTORY || file->kind == FILE_MEMORY_DIRECTORY ||
+	       file->kind == FILE_MADE_DIRECTORY;
 }
 
 /* Size in bytes (FILE_REGULAR; 0 for all others). Returns 0 or -errno of fstat(2). */
@@ -172,6 +178,16 @@ int files_close(struct process *process, int fd);
 /* FD_CLOEXEC of fd, 0 or 1, or -EBADF; and setting it: 0, -EBADF, -ENOMEM. */
 int files_close_on_exec(const struct process *process, int fd);
 int files_set_close_on_exec(struct process *process, int fd, bool close_on_exec);
+
+/*
+ * Most that all content made by us may take in one table (FILE_MADE), and what
+ * it takes: a guest that opens the same file again and again must not fill the host.
+ */
+#define FILES_MADE_MAXIMUM (UINT64_C(4) << 20)
+uint64_t files_made_bytes(const struct process *process);
+
+/* A number for a new file without a path, which no other open file has. */
+uint32_t files_new_number(const struct process *process);
 
 /* Whether the pipe is open for this access (O_RDONLY, O_WRONLY) anywhere in the table. */
 bool files_pipe_open(const struct process *process, const struct file *file, uint32_t access);

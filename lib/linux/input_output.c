@@ -187,6 +187,13 @@ int input_output_check(const struct process *process, int fd, uint32_t access, u
 	return mode == access || mode == O_RDWR ? 0 : -EBADF;
 }
 
+static int64_t read_made(const struct file *file, struct transfer *transfer, uint64_t offset)
+{
+	if (offset >= file->content_length || !transfer->left)
+		return 0;
+	return transfer_scatter(transfer, file->content + offset, file->content_length - offset);
+}
+
 static int64_t read_at_current(struct process *process, int fd, struct transfer *transfer)
 {
 	struct open_file *open;
@@ -198,6 +205,8 @@ static int64_t read_at_current(struct process *process, int fd, struct transfer 
 		return read_pipe(process, open, transfer);
 	if (open->file->kind == FILE_MEMORY)
 		result = memory_read(open->file, transfer, open->offset);
+	else if (open->file->kind == FILE_MADE)
+		result = read_made(open->file, transfer, open->offset);
 	else
 		result = read_regular(open->file, transfer, open->offset);
 	if (result > 0)
@@ -218,10 +227,15 @@ int64_t input(struct process *process, int fd, struct transfer *transfer, uint64
 		if (offset != OFFSET_CURRENT)
 			return memory_read(open->file, transfer, offset);
 		return read_at_current(process, fd, transfer);
+	case FILE_MADE:
+		if (offset != OFFSET_CURRENT)
+			return read_made(open->file, transfer, offset);
+		return read_at_current(process, fd, transfer);
 	case FILE_PIPE:
 		return read_at_current(process, fd, transfer);
 	case FILE_DIRECTORY:
 	case FILE_MEMORY_DIRECTORY:
+	case FILE_MADE_DIRECTORY:
 		return -EISDIR;
 	case FILE_STREAM:
 		return stream_read(process, open->file, transfer);

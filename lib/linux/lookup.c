@@ -23,7 +23,6 @@ struct place_view lookup_view(struct process *process, uint32_t access)
 		.access = access,
 		.policy = process->config->policy,
 		.directory = process->files->directory,
-		.program = process->config->program,
 	};
 }
 
@@ -120,42 +119,6 @@ static int lookup_empty(const struct place_view *view, int dirfd, struct place *
 	return lookup_descriptor(view->process, dirfd, place);
 }
 
-static int parse_number(const char *text)
-{
-	int number = 0;
-
-	if (!*text)
-		return -1;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9' || number >= (int)FILES_MAXIMUM)
-			return -1;
-		number = number * 10 + (*text - '0');
-	}
-	return number;
-}
-
-int lookup_own_descriptor(const struct path *path)
-{
-	static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
-	static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(path->text, names[i]) == 0)
-			return (int)i;
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncmp(path->text, prefixes[i], strlen(prefixes[i])) == 0)
-			return parse_number(path->text + strlen(prefixes[i]));
-	return -1;
-}
-
-/* Always followed: only readlink(2) sees these links themselves. */
-static int lookup_own(struct process *process, int fd, struct place *place)
-{
-	int error = lookup_descriptor(process, fd, place);
-
-	return error == -EBADF ? -ENOENT : error;
-}
-
 int lookup_place(const struct place_view *view, int dirfd, uint64_t address, unsigned flags,
                  struct place *place)
 {
@@ -172,7 +135,5 @@ int lookup_place(const struct place_view *view, int dirfd, uint64_t address, uns
 	error = resolve(view, dirfd, text, &path);
 	if (error)
 		return error;
-	if (lookup_own_descriptor(&path) >= 0)
-		return lookup_own(view->process, lookup_own_descriptor(&path), place);
 	return place_find(view, &path, !(flags & AT_SYMLINK_NOFOLLOW), place);
 }

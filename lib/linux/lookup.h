@@ -37,7 +37,4 @@ int lookup_place(const struct place_view *view, int dirfd, uint64_t address, uns
 /* What an open descriptor is. Returns 0, then place_close(); -EBADF, or -errno. */
 int lookup_descriptor(struct process *process, int fd, struct place *place);
 
-/* The N of /dev/fd/N, /proc/self/fd/N, /dev/stdin, ...; -1: it is no such path. */
-int lookup_own_descriptor(const struct path *path);
-
 #endif

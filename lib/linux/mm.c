@@ -376,6 +376,27 @@ uint64_t mm_mapping_end(const struct process *process, uint64_t address)
 	return range->end;
 }
 
+bool mm_next_mapping(const struct process *process, uint64_t address, struct mm_mapping *mapping)
+{
+	const struct mm *mm = process->mm;
+	size_t index = ranges_above(&mm->ranges, address);
+	const struct range *range = &mm->ranges.array[index];
+
+	if (index == mm->ranges.count)
+		return false;
+	*mapping = (struct mm_mapping){
+		.start = range->start,
+		.end = mm_mapping_end(process, range->start),
+		.offset = range->offset,
+		.protection = range->protection,
+		.is_shared = (range->flags & RANGE_SHARED) != 0,
+		.is_stack = (range->flags & RANGE_GROWS_DOWN) != 0,
+		.path = range->file != NULL && range->file->path[0] ? range->file->path : NULL,
+	};
+	mapping->is_heap = ranges_overlap(range->start, mapping->end, mm->brk_start, mm->brk);
+	return true;
+}
+
 /* What a mapping would be that starts at `address` of the range, elsewhere or longer. */
 static int derive(const struct process *process, const struct range *range, uint64_t address,
                   uint64_t to, uint64_t to_end, struct range *derived)

@@ -44,6 +44,17 @@ int mm_map(struct process *process, uint64_t *address, uint64_t length, unsigned
 int mm_unmap(struct process *process, uint64_t address, uint64_t length);
 int mm_protect(struct process *process, uint64_t address, uint64_t length, unsigned protection);
 
+/* What /proc/self/maps says of a mapping. */
+struct mm_mapping {
+	uint64_t start, end, offset;
+	unsigned protection; /* SPACE_* */
+	bool is_shared, is_stack, is_heap;
+	const char *path; /* of the file, until the map's next change; NULL: anonymous */
+};
+
+/* The first mapping that ends above the address, as Linux would have it. Returns false when there is none. */
+bool mm_next_mapping(const struct process *process, uint64_t address, struct mm_mapping *mapping);
+
 /*
  * A page fault, or a copy by the host, at `address`: makes the access
  * (one of SPACE_READ, SPACE_WRITE, SPACE_EXECUTE) possible.

@@ -19,18 +19,19 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define PROGRAM_LINK "/proc/self/exe"
-
 struct place_device {
 	const char *path;
 	enum file_kind kind;
-	unsigned minor; /* of the memory devices, major 1: man 4 null, man 4 full, man 4 random */
+	unsigned major, minor; /* man 4 null, man 4 full, man 4 random, man 4 tty */
 };
 
+/* There is no terminal: opening it is -ENXIO. */
+#define NO_FILE FILE_KINDS
+
 static const struct place_device devices[] = {
-	{"/dev/null", FILE_NULL, 3},     {"/dev/zero", FILE_ZERO, 5},
-	{"/dev/full", FILE_FULL, 7},     {"/dev/urandom", FILE_RANDOM, 9},
-	{"/dev/random", FILE_RANDOM, 8},
+	{"/dev/null", FILE_NULL, 1, 3},     {"/dev/zero", FILE_ZERO, 1, 5},
+	{"/dev/full", FILE_FULL, 1, 7},     {"/dev/urandom", FILE_RANDOM, 1, 9},
+	{"/dev/random", FILE_RANDOM, 1, 8}, {"/dev/tty", NO_FILE, 5, 0},
 };
 
 static const struct place_device *find_device(const char *path)
@@ -43,37 +44,99 @@ static const struct place_device *find_device(const char *path)
 
 static bool is_ancestor(const struct place_view *view, const char *path)
 {
-	if (path_is_within(view->directory, path) || path_is_within(PROGRAM_LINK, path) ||
-	    policy_has_beneath(view->policy, path) ||
-	    (memory_is_mounted(view->process) && path_is_within(MEMORY_PATH, path)))
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		if (path_is_within(devices[i].path, path))
-			return true;
-	return false;
+	return path_is_within(view->directory, path) || policy_has_beneath(view->policy, path) ||
+	       (memory_is_mounted(view->process) && path_is_within(MEMORY_PATH, path)) ||
+	       path_is_within("/proc", path) || path_is_within("/sys", path) ||
+	       path_is_within("/dev", path);
 }
 
 /*
  * Looking up.
  */
 
-static int find_program(const struct place_view *view, struct path *path, bool follow,
-                        struct place *place)
+/* The path of an open file; a directory in memory may have been moved. */
+static int path_of_file(const struct place_view *view, const struct file *file, struct path *path)
 {
-	if (!view->program || !*view->program)
-		return -ENOENT;
-	if (follow) {
-		int error;
+	char text[PATH_SIZE];
+	int error = 0;
 
-		if (view->resolve)
-			return -ELOOP;
-		error = path_normalise(path, view->directory, view->program);
-		return error ? error : PLACE_AGAIN;
-	}
-	if (path->directory)
-		return -ENOTDIR;
-	place->kind = PLACE_LINK;
-	return 0;
+	if (file->kind == FILE_MEMORY_DIRECTORY)
+		error = memory_directory_path(view->process, file, text);
+	if (error)
+		return error;
+	return path_normalise(path, "/", file->kind == FILE_MEMORY_DIRECTORY ? text : file->path);
+}
+
+/* As `path` was written: whether it must be a directory. */
+static int require_directory(const struct place *place, const struct path *path)
+{
+	struct stat status;
+	int error = path->directory ? place_stat(place, &status) : 0;
+
+	return !error && path->directory && !S_ISDIR(status.st_mode) ? -ENOTDIR : error;
+}
+
+/* What a descriptor of the process refers to; the path becomes the file's, where it has one. */
+static int find_own(const struct place_view *view, struct path *path, int number, struct place *place)
+{
+	const struct file *file = files_get(view->process, number);
+	bool directory = path->directory;
+	int error = place_of_file(view, file, place);
+
+	if (!error)
+		error = require_directory(place, path);
+	if (!error && file->path[0])
+		error = path_of_file(view, file, path);
+	if (error)
+		place_close(place);
+	path->directory = directory;
+	place->is_own = true;
+	place->own = number;
+	return error;
+}
+
+/* path = the open directory's + what came behind the link to it. */
+static int find_beneath_own(const struct place_view *view, struct path *path,
+                            const struct made_node *node)
+{
+	const struct file *file = files_get(view->process, node->descriptor);
+	struct path target, base;
+	int error = file->path[0] ? path_of_file(view, file, &base) : -ENOTDIR;
+
+	if (!error)
+		error = path_normalise(&target, base.text, node->rest);
+	if (error)
+		return error;
+	target.directory = path->directory;
+	target.dots = path->dots;
+	*path = target;
+	return PLACE_AGAIN;
+}
+
+static int find_made(const struct place_view *view, struct path *path, bool follow,
+                     struct place *place)
+{
+	bool followed = follow || path->directory;
+	int error = made_find(view->process, path, follow, &place->made);
+
+	place->kind = PLACE_MADE;
+	/* Where these links lead is none of what openat2(2) promises about. */
+	if (view->resolve && (error == -EXDEV || (!error && place->made.descriptor >= 0 &&
+	                                          (followed || place->made.rest))))
+		return -ELOOP;
+	if (error == -EXDEV)
+		return PLACE_AGAIN;
+	if (error || place->made.descriptor < 0)
+		return error;
+	if (place->made.rest)
+		return find_beneath_own(view, path, &place->made);
+	return followed ? find_own(view, path, place->made.descriptor, place) : 0;
+}
+
+/* Whether the path is one of what we make, and no rule of the host's is for it. */
+static bool is_made(const struct policy_rule *rule, const char *path)
+{
+	return made_owns(path) && !(rule && made_owns(rule->path));
 }
 
 bool place_follows_by_hand(const struct place_view *view, const struct policy_rule *rule)
@@ -83,9 +146,9 @@ bool place_follows_by_hand(const struct place_view *view, const struct policy_ru
 
 const struct policy_rule *place_rule(const struct place_view *view, const struct path *path)
 {
-	if (strcmp(path->text, PROGRAM_LINK) == 0 || find_device(path->text))
-		return NULL;
-	return policy_match(view->policy, path->text);
+	const struct policy_rule *rule = policy_match(view->policy, path->text);
+
+	return is_made(rule, path->text) || find_device(path->text) ? NULL : rule;
 }
 
 /* Within view->root, which RESOLVE_IN_ROOT takes for "/" and RESOLVE_BENEATH never leaves. */
@@ -189,9 +252,11 @@ static int find_made_up(const struct place_view *view, const struct path *path, 
 /* RESOLVE_NO_XDEV: a rule is a mount. */
 static bool crosses_rules(const struct place_view *view, const struct path *path)
 {
-	return (view->resolve & RESOLVE_NO_XDEV) &&
-	       (policy_match(view->policy, path->text) != policy_match(view->policy, view->root) ||
-	        memory_holds(view, path->text) != memory_holds(view, view->root));
+	const struct policy_rule *rule = policy_match(view->policy, path->text);
+	const struct policy_rule *root = policy_match(view->policy, view->root);
+
+	return rule != root || memory_holds(view, path->text) != memory_holds(view, view->root) ||
+	       is_made(rule, path->text) != is_made(root, view->root);
 }
 
 int place_find_once(const struct place_view *view, struct path *path, bool follow, struct place *place)
@@ -200,10 +265,8 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 	int error = -ENOENT;
 
 	*place = (struct place){.descriptor = -1};
-	if (crosses_rules(view, path))
+	if ((view->resolve & RESOLVE_NO_XDEV) && crosses_rules(view, path))
 		return -EXDEV;
-	if (strcmp(path->text, PROGRAM_LINK) == 0)
-		return find_program(view, path, follow, place);
 	if (memory_holds(view, path->text)) {
 		error = memory_find(view, path, follow, place);
 		/* Only what is above a rule's path is made up there: the current directory may be gone. */
@@ -211,6 +274,8 @@ int place_find_once(const struct place_view *view, struct path *path, bool follo
 			return error;
 	} else if (rule) {
 		error = find_host(view, rule, path, follow, place);
+	} else if (made_owns(path->text)) {
+		error = find_made(view, path, follow, place);
 	}
 	if (error == -ENOENT)
 		error = find_made_up(view, path, place);
@@ -274,9 +339,13 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
 	case FILE_STREAM:
 	case FILE_PIPE:
 		place->kind = PLACE_PIPE;
+		place->mode = S_IFIFO | 0600;
+		place->number = file->number;
 		return 0;
 	case FILE_REGULAR:
 	case FILE_DIRECTORY:
+	case FILE_MADE:
+	case FILE_MADE_DIRECTORY:
 	case FILE_PATH:
 		if (file->descriptor < 0)
 			return find_again(view, file, place);
@@ -296,17 +365,26 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
  * Looking at.
  */
 
-static void make_stat(struct stat *status, mode_t mode, unsigned minor)
+static void make_stat(struct stat *status, mode_t mode, uint64_t inode)
 {
 	*status = (struct stat){
 		.st_dev = makedev(0, 1),
-		.st_ino = 1 + minor,
+		.st_ino = inode,
 		.st_mode = mode,
 		.st_nlink = S_ISDIR(mode) ? 2 : 1,
 		.st_blksize = PAGE_SIZE,
 	};
-	if (S_ISCHR(mode))
-		status->st_rdev = makedev(1, minor);
+}
+
+/* The process's own files are its user's, as in man 5 proc. */
+static void stat_made(const struct made_node *node, struct stat *status)
+{
+	make_stat(status, node->mode, node->inode);
+	status->st_dev = makedev(0, 2);
+	if (!(node->mode & S_IROTH)) {
+		status->st_uid = PROCESS_USER;
+		status->st_gid = PROCESS_GROUP;
+	}
 }
 
 int place_stat(const struct place *place, struct stat *status)
@@ -317,19 +395,28 @@ int place_stat(const struct place *place, struct stat *status)
 	case PLACE_MEMORY:
 		return tmpfs_stat(place->process->tmpfs, place->inode, status);
 	case PLACE_DEVICE:
-		make_stat(status, S_IFCHR | 0666, place->device->minor);
+		make_stat(status, S_IFCHR | 0666, 1 + place->device->minor);
+		status->st_rdev = makedev(place->device->major, place->device->minor);
 		return 0;
-	case PLACE_LINK:
-		make_stat(status, S_IFLNK | 0777, 1);
+	case PLACE_MADE:
+		stat_made(&place->made, status);
 		return 0;
 	case PLACE_PIPE:
-		make_stat(status, S_IFIFO | 0600, 2);
+		make_stat(status, place->mode, place->number);
+		status->st_dev = makedev(0, 3);
 		return 0;
 	case PLACE_ANCESTOR:
-		make_stat(status, S_IFDIR | 0555, 0);
+		make_stat(status, S_IFDIR | 0555, 1);
 		return 0;
 	}
 	return -EINVAL;
+}
+
+static long file_system_of(const struct place *place)
+{
+	if (place->kind == PLACE_MADE)
+		return place->made.file_system;
+	return place->kind == PLACE_PIPE ? PIPEFS_MAGIC : TMPFS_MAGIC;
 }
 
 int place_statfs(const struct place *place, struct statfs *status)
@@ -338,7 +425,7 @@ int place_statfs(const struct place *place, struct statfs *status)
 		tmpfs_statfs(place->process->tmpfs, status);
 	} else if (place->kind != PLACE_HOST) {
 		*status = (struct statfs){
-			.f_type = place->kind == PLACE_PIPE ? PIPEFS_MAGIC : TMPFS_MAGIC,
+			.f_type = file_system_of(place),
 			.f_bsize = (long)PAGE_SIZE,
 			.f_frsize = (long)PAGE_SIZE,
 			.f_namelen = 255,
@@ -403,7 +490,46 @@ static int open_device(const struct place *place, const struct path *path, uint3
 {
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
+	if (place->device->kind == NO_FILE && !(flags & O_PATH))
+		return -ENXIO;
 	return create_file(flags & O_PATH ? FILE_PATH : place->device->kind, path, file);
+}
+
+static int create_made(const struct place_view *view, const struct place *place,
+                       const struct path *path, struct file **file)
+{
+	struct text text;
+	int error = made_write(view->process, &place->made, &text);
+
+	if (!error && files_made_bytes(view->process) + text.length > FILES_MADE_MAXIMUM)
+		error = -ENFILE;
+	if (!error)
+		error = create_file(FILE_MADE, path, file);
+	if (error) {
+		text_end(&text);
+		return error;
+	}
+	(*file)->content = text.data;
+	(*file)->content_length = text.length;
+	return 0;
+}
+
+static int open_made(const struct place_view *view, const struct place *place,
+                     const struct path *path, uint32_t flags, struct file **file)
+{
+	mode_t mode = place->made.mode;
+
+	if ((flags & O_DIRECTORY) && !S_ISDIR(mode))
+		return -ENOTDIR;
+	if (flags & O_PATH)
+		return create_file(FILE_PATH, path, file);
+	if (S_ISLNK(mode))
+		return -ELOOP;
+	if (S_ISDIR(mode))
+		return wants_write(flags) || (flags & O_CREAT)
+		               ? -EISDIR
+		               : create_file(FILE_MADE_DIRECTORY, path, file);
+	return wants_write(flags) ? -EACCES : create_made(view, place, path, file);
 }
 
 static int check_access(uint32_t access, uint32_t flags)
@@ -495,8 +621,8 @@ static int open_found(const struct place_view *view, struct place *place, const 
 		return memory_open(place, path, flags, mode, file);
 	case PLACE_DEVICE:
 		return open_device(place, path, flags, file);
-	case PLACE_LINK:
-		return flags & O_PATH ? create_file(FILE_PATH, path, file) : -ELOOP;
+	case PLACE_MADE:
+		return open_made(view, place, path, flags, file);
 	default:
 		return open_ancestor(view, path, flags, file);
 	}
@@ -553,7 +679,7 @@ static int create_missing(const struct place_view *view, struct path *path, uint
 }
 
 static int open_once(const struct place_view *view, struct path *path, uint32_t flags,
-                     uint32_t mode, struct file **file)
+                     uint32_t mode, struct file **file, int *own)
 {
 	const uint32_t exclusive = O_CREAT | O_EXCL;
 	struct place place;
@@ -564,7 +690,8 @@ static int open_once(const struct place_view *view, struct path *path, uint32_t 
 		return create_missing(view, path, flags, mode, file);
 	if (error)
 		return error;
-	error = open_found(view, &place, path, flags, mode, file);
+	*own = place.own;
+	error = place.is_own ? PLACE_OWN : open_found(view, &place, path, flags, mode, file);
 	place_close(&place);
 	return error;
 }
@@ -585,14 +712,14 @@ static int check_name(const struct place_view *view, const struct path *path, ui
 }
 
 int place_open(const struct place_view *view, struct path *path, uint32_t flags, uint32_t mode,
-               struct file **file)
+               struct file **file, int *own)
 {
 	int error = check_name(view, path, flags);
 
 	if (error)
 		return error;
 	for (int links = 0; links <= PLACE_LINKS; links++) {
-		error = open_once(view, path, flags, mode, file);
+		error = open_once(view, path, flags, mode, file, own);
 		if (error != PLACE_AGAIN)
 			return error;
 	}

@@ -4,8 +4,10 @@
  *
  *   what the rules of the policy allow,
  *   a few devices that everything needs and that tell nothing: /dev/null,
- *     /dev/zero, /dev/full, /dev/random, /dev/urandom,
- *   /proc/self/exe, a symbolic link to the program,
+ *     /dev/zero, /dev/full, /dev/random, /dev/urandom, and /dev/tty, which there is none,
+ *   what made_files.h makes: /proc, /sys and /dev are its own, as if mounted, also
+ *     where a rule allows the directory above; a rule for something in them is
+ *     the host's choice and comes first,
  *   the directories above all these and the current directory's, which can be
  *     looked at (stat, chdir) but not listed: opening them is -EACCES.
  *
@@ -31,6 +33,7 @@
 #define KVMSB_LINUX_PLACE_H
 
 #include "files.h"
+#include "made_files.h"
 #include "path.h"
 #include "policy.h"
 
@@ -46,7 +49,6 @@ struct place_view {
 	struct process *process;
 	struct policy *policy; /* NULL: no rules */
 	const char *directory; /* current directory, normalised */
-	const char *program;   /* target of /proc/self/exe; may be relative or NULL */
 	uint32_t access;       /* KVMSB_ACCESS_..., what is asked for */
 	uint64_t resolve;      /* RESOLVE_..., man 2 openat2 */
 	const char *root;      /* with `resolve`: the directory that it is about, normalised */
@@ -56,7 +58,7 @@ enum place_kind {
 	PLACE_HOST,     /* descriptor */
 	PLACE_MEMORY,   /* process, inode: memory_place.h */
 	PLACE_DEVICE,   /* device */
-	PLACE_LINK,     /* /proc/self/exe itself */
+	PLACE_MADE,     /* made */
 	PLACE_ANCESTOR, /* a directory above something that exists */
 	PLACE_PIPE,     /* no path at all: a pipe or a standard stream */
 };
@@ -71,6 +73,11 @@ struct place {
 	const struct place_device *device;
 	struct process *process; /* PLACE_MEMORY */
 	uint64_t inode;          /* PLACE_MEMORY: in process->tmpfs */
+	struct made_node made;   /* PLACE_MADE */
+	mode_t mode;             /* PLACE_PIPE: its type and permissions */
+	uint32_t number;         /* PLACE_PIPE: its inode number */
+	bool is_own;             /* a link of /proc/self/fd was followed: this is what `own` refers to */
+	int own;                 /* a descriptor of the process */
 };
 
 /*
@@ -90,10 +97,12 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
 
 /*
  * open(2). flags: the guest's; mode: of a file that it makes, after the umask.
- * Returns 0 with a new file, or -errno.
+ * Returns 0 with a new file, or -errno; PLACE_OWN says that the path leads to
+ * descriptor *own of the process, for the caller to open.
  */
+#define PLACE_OWN 2
 int place_open(const struct place_view *view, struct path *path, uint32_t flags, uint32_t mode,
-               struct file **file);
+               struct file **file, int *own);
 
 /*
  * For place.c and place_change.c.

@@ -319,7 +319,7 @@ static int find_last(const struct place_view *view, struct path *path, bool foll
 			return error;
 		error = place_stat(&place, &status);
 		place_close(&place);
-		if (error || !follow || !S_ISLNK(status.st_mode) || place.kind == PLACE_LINK)
+		if (error || !follow || !S_ISLNK(status.st_mode) || place.kind == PLACE_MADE)
 			return error;
 		if (place.kind == PLACE_MEMORY)
 			error = memory_find(view, path, true, &place);

@@ -82,6 +82,10 @@ struct process_attributes {
 	uint32_t io_priority;    /* ioprio_set(2) */
 	uint32_t keep_capabilities, child_subreaper, no_huge_pages; /* prctl(2) */
 	struct process_time time;
+
+	/* Where exec put them: arguments, the environment behind them, the auxiliary vector. */
+	uint64_t arguments_start, arguments_end, environment_end;
+	uint64_t auxiliary_start, auxiliary_end;
 };
 
 struct process {
@@ -120,6 +124,13 @@ struct process {
 #define PROCESS_PARENT_ID 1
 #define PROCESS_USER 1000
 #define PROCESS_GROUP 1000
+
+/* What uname(2) and /proc say of the machine. Nothing is the host's: guests cannot tell hosts apart. */
+#define PROCESS_SYSTEM "Linux"
+#define PROCESS_NODE "sandbox"
+#define PROCESS_RELEASE "6.1.0-kvmsandbox"
+#define PROCESS_VERSION "#1 SMP"
+#define PROCESS_DOMAIN "(none)"
 
 #define PROCESS_TIMER_SLACK 50000u /* ns */
 

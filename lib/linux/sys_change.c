@@ -410,25 +410,6 @@ int64_t sys_utime(struct process *process, const uint64_t arguments[6])
  * Sizes.
  */
 
-int64_t sys_truncate(struct process *process, const uint64_t arguments[6])
-{
-	struct place_view view = lookup_view(process, KVMSB_ACCESS_WRITE);
-	struct file *file;
-	struct path path;
-	int error;
-
-	if ((int64_t)arguments[1] < 0)
-		return -EINVAL;
-	error = lookup_path(&view, FIRST, &path);
-	if (!error)
-		error = place_open(&view, &path, O_WRONLY, 0, &file);
-	if (error)
-		return error;
-	error = file_truncate(process, file, arguments[1]);
-	file_release(file);
-	return error;
-}
-
 /* Open for writing, for calls that change a file's content without a buffer. */
 static int find_writable(struct process *process, int fd, int otherwise, struct file **file)
 {
@@ -440,6 +421,29 @@ static int find_writable(struct process *process, int fd, int otherwise, struct 
 		return otherwise;
 	*file = open->file;
 	return 0;
+}
+
+int64_t sys_truncate(struct process *process, const uint64_t arguments[6])
+{
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_WRITE);
+	struct file *file;
+	struct path path;
+	int error, own;
+
+	if ((int64_t)arguments[1] < 0)
+		return -EINVAL;
+	error = lookup_path(&view, FIRST, &path);
+	if (!error)
+		error = place_open(&view, &path, O_WRONLY, 0, &file, &own);
+	if (error == PLACE_OWN) {
+		error = find_writable(process, own, -EACCES, &file);
+		return error ? error : file_truncate(process, file, arguments[1]);
+	}
+	if (error)
+		return error;
+	error = file_truncate(process, file, arguments[1]);
+	file_release(file);
+	return error;
 }
 
 int64_t sys_ftruncate(struct process *process, const uint64_t arguments[6])

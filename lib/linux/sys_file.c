@@ -78,18 +78,15 @@ static uint32_t access_of(uint32_t flags)
 static int64_t open_path(struct process *process, const struct place_view *view, struct path *path,
                          uint32_t flags, uint32_t mode)
 {
-	int own = lookup_own_descriptor(path);
 	struct file *file;
-	int error;
-
-	if (own >= 0)
-		return view->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
-		               ? -ELOOP
-		               : open_own(process, own, flags);
+	int own;
 	/* Before anything is made or emptied. */
-	error = files_have_room(process);
+	int error = files_have_room(process);
+
 	if (!error)
-		error = place_open(view, path, flags, mode & ~process->attributes.umask, &file);
+		error = place_open(view, path, flags, mode & ~process->attributes.umask, &file, &own);
+	if (error == PLACE_OWN)
+		return open_own(process, own, flags);
 	if (error)
 		return error;
 	flags &= FLAGS_KEPT & ~(uint32_t)(flags & O_PATH ? 0 : O_DIRECTORY | O_NOFOLLOW);
@@ -479,6 +476,9 @@ static int64_t seek_base(const struct process *process, const struct open_file *
 	*base = 0;
 	if (whence == SEEK_CUR)
 		*base = (int64_t)open->offset;
+	/* Content that is made has no end to count from: Linux fs/seq_file.c seq_lseek(). */
+	if (whence == SEEK_END && open->file->kind == FILE_MADE)
+		return -EINVAL;
 	if (whence == SEEK_END) {
 		error = files_size(process, open->file, &size);
 		*base = (int64_t)size;
@@ -522,7 +522,8 @@ int64_t sys_lseek(struct process *process, const uint64_t arguments[6])
 	if (open->file->kind == FILE_STREAM || open->file->kind == FILE_PIPE)
 		return -ESPIPE;
 	/* Devices have no position: drivers/char/mem.c null_lseek(). */
-	if (!file_is_regular(open->file) && !file_is_directory(open->file))
+	if (!file_is_regular(open->file) && open->file->kind != FILE_MADE &&
+	    !file_is_directory(open->file))
 		return 0;
 	result = seek(process, open, (int64_t)arguments[1], (int)arguments[2]);
 	if (result < 0 || (uint64_t)result == open->offset)

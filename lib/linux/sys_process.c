@@ -193,12 +193,12 @@ int64_t sys_get_robust_list(struct process *process, const uint64_t arguments[6]
 int64_t sys_uname(struct process *process, const uint64_t arguments[6])
 {
 	static const struct utsname names = {
-		.sysname = "Linux",
-		.nodename = "sandbox",
-		.release = "6.1.0-kvmsandbox",
-		.version = "#1 SMP",
+		.sysname = PROCESS_SYSTEM,
+		.nodename = PROCESS_NODE,
+		.release = PROCESS_RELEASE,
+		.version = PROCESS_VERSION,
 		.machine = "x86_64",
-		.domainname = "(none)",
+		.domainname = PROCESS_DOMAIN,
 	};
 
 	return guest_write(process, arguments[0], &names, sizeof(names));

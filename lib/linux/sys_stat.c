@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -202,6 +203,8 @@ static int place_access(const struct place *place, uint32_t mode)
 		return tmpfs_access(place->process->tmpfs, place->inode, (int)mode);
 	case PLACE_ANCESTOR:
 		return mode & (R_OK | W_OK) ? -EACCES : 0;
+	case PLACE_MADE:
+		return (mode & W_OK) || ((mode & X_OK) && S_ISREG(place->made.mode)) ? -EACCES : 0;
 	default:
 		return mode & X_OK ? -EACCES : 0;
 	}
@@ -257,23 +260,32 @@ static int64_t give_text(struct process *process, const char *text, size_t lengt
 	return error ? error : (int64_t)length;
 }
 
-static int64_t read_program_link(struct process *process, uint64_t address, uint64_t size)
+static int64_t read_made_link(struct process *process, const struct made_node *node,
+                              uint64_t address, uint64_t size)
 {
-	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
-	struct path path;
-	int error = path_normalise(&path, view.directory, view.program);
+	struct text text;
+	int64_t result;
 
-	return error ? error : give_text(process, path.text, path.length, address, size);
+	if (!S_ISLNK(node->mode))
+		return -EINVAL;
+	result = made_write(process, node, &text);
+	if (result)
+		return result;
+	/* There is no program. */
+	result = text.length ? give_text(process, text.data, text.length, address, size) : -ENOENT;
+	text_end(&text);
+	return result;
 }
 
 static int64_t read_own_link(struct process *process, int fd, uint64_t address, uint64_t size)
 {
 	const struct file *file = files_get(process, fd);
-	const char *text;
+	char number[32];
+	const char *text = number;
 
-	if (!file)
-		return -ENOENT;
-	text = file->path[0] ? file->path : "pipe:[1]";
+	snprintf(number, sizeof(number), "pipe:[%u]", file->number);
+	if (file->path[0])
+		text = file->path;
 	return give_text(process, text, strlen(text), address, size);
 }
 
@@ -307,8 +319,10 @@ static int64_t read_memory_link(struct process *process, const struct place *pla
 static int64_t read_link_of(struct process *process, const struct place *place, uint64_t address,
                             uint64_t size)
 {
-	if (place->kind == PLACE_LINK)
-		return read_program_link(process, address, size);
+	if (place->kind == PLACE_MADE && place->made.descriptor >= 0)
+		return read_own_link(process, place->made.descriptor, address, size);
+	if (place->kind == PLACE_MADE)
+		return read_made_link(process, &place->made, address, size);
 	if (place->kind == PLACE_HOST)
 		return read_host_link(process, place, address, size);
 	if (place->kind == PLACE_MEMORY)
@@ -349,8 +363,6 @@ static int64_t readlink_at(struct process *process, int dirfd, uint64_t path_add
 		return read_open_link(process, dirfd, address, size);
 	if (result)
 		return result;
-	if (lookup_own_descriptor(&path) >= 0)
-		return read_own_link(process, lookup_own_descriptor(&path), address, size);
 	result = place_find(&view, &path, false, &place);
 	if (result)
 		return result;
@@ -421,6 +433,8 @@ static int64_t list(const struct process *process, struct open_file *open, void 
 	int64_t length;
 
 	*next = open->offset;
+	if (open->file->kind == FILE_MADE_DIRECTORY)
+		return made_list(process, open->file->path, next, data, size);
 	if (open->file->kind == FILE_MEMORY_DIRECTORY)
 		return tmpfs_list(process->tmpfs, open->file->inode, next, data, size);
 	length = host_getdents(open->file, open->offset, data, size);
@@ -429,7 +443,23 @@ static int64_t list(const struct process *process, struct open_file *open, void 
 	return length;
 }
 
-int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
+/* struct linux_dirent: of the same length, with the type in its last byte instead of before the name. */
+static void make_old(uint8_t *data, uint64_t length)
+{
+	const size_t type = offsetof(struct dirent64, d_type);
+	const size_t name = offsetof(struct dirent64, d_name);
+	uint16_t size;
+
+	for (uint64_t at = 0; at + name < length; at += size) {
+		uint8_t kind = data[at + type];
+
+		memcpy(&size, data + at + DIRECTORY_LENGTH, sizeof(size));
+		memmove(data + at + type, data + at + name, size - name);
+		data[at + size - 1] = kind;
+	}
+}
+
+static int64_t getdents(struct process *process, const uint64_t arguments[6], bool old)
 {
 	uint8_t data[DIRECTORY_CHUNK] __attribute__((aligned(8)));
 	struct open_file *open;
@@ -446,11 +476,23 @@ int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
 	length = list(process, open, data, min_u64((uint32_t)arguments[2], sizeof(data)), &next);
 	if (length <= 0)
 		return length;
+	if (old)
+		make_old(data, (uint64_t)length);
 	error = guest_write(process, arguments[1], data, (uint64_t)length);
 	if (error)
 		return error;
 	open->offset = next;
 	return length;
+}
+
+int64_t sys_getdents64(struct process *process, const uint64_t arguments[6])
+{
+	return getdents(process, arguments, false);
+}
+
+int64_t sys_getdents(struct process *process, const uint64_t arguments[6])
+{
+	return getdents(process, arguments, true);
 }
 
 /*
