@@ -1369,8 +1369,9 @@ static void test_no_descriptor_of_the_host(void **state)
 
 		if (!rows[i].implemented || *format != 'f' || strcmp(rows[i].name, "close_range") == 0)
 			continue;
-		result = fake_call(&fixture->guest, rows[i].number, 100, DATA_AT, 1, 0, 0, 0);
-		if (result != -EBADF && result != -EINVAL)
+		/* splice(2) of no bytes looks at nothing: its length is the fifth. */
+		result = fake_call(&fixture->guest, rows[i].number, 100, DATA_AT, 1, 0, 1, 0);
+		if (result != -EBADF && result != -EINVAL && result != -EPERM)
 			fail_msg("%s: %d", rows[i].name, (int)result);
 	}
 	assert_int_equal(fcntl(secret, F_GETFD), 0);

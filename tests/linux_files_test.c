@@ -26,9 +26,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -384,7 +386,7 @@ static void test_positioned_reads(void **state)
 	assert_memory_equal(fake_pointer(guest, DATA_AT + 100), fixture->content + 12, 4);
 	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 2, -1, 0, 0), 7);
 	assert_int_equal(CALL(guest, SYS_lseek, fd, 0, SEEK_CUR), 7);
-	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 2, 0, 0, 1), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 2, 0, 0, 1 << 30), -EOPNOTSUPP);
 }
 
 static void test_vectors(void **state)
@@ -905,6 +907,384 @@ static void test_sendfile(void **state)
 }
 
 /*
+ * Events.
+ */
+
+static void put_count(struct fake_guest *guest, uint64_t value)
+{
+	memcpy(fake_pointer(guest, DATA_AT), &value, sizeof(value));
+}
+
+static uint64_t get_count(struct fake_guest *guest)
+{
+	uint64_t value;
+
+	memcpy(&value, fake_pointer(guest, DATA_AT), sizeof(value));
+	return value;
+}
+
+static int events_of(struct fake_guest *guest, int64_t fd)
+{
+	struct pollfd *entry = fake_pointer(guest, VECTOR_AT);
+
+	*entry = (struct pollfd){.fd = (int)fd, .events = POLLIN | POLLOUT};
+	assert_true(CALL(guest, SYS_poll, VECTOR_AT, 1, 0) >= 0);
+	return entry->revents;
+}
+
+static void test_event(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = CALL(guest, SYS_eventfd2, 5, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	assert_int_equal(fd, 3);
+	assert_int_equal(CALL(guest, SYS_eventfd2, 5, 1 << 5), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_GETFL), O_RDWR | O_NONBLOCK);
+	assert_int_equal(events_of(guest, fd), POLLIN | POLLOUT);
+	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 7), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 100), 8);
+	assert_int_equal(get_count(guest), 5);
+	assert_int_equal(events_of(guest, fd), POLLOUT);
+	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 8), -EAGAIN);
+	put_count(guest, UINT64_MAX);
+	assert_int_equal(CALL(guest, SYS_write, fd, DATA_AT, 8), -EINVAL);
+	put_count(guest, UINT64_MAX - 1);
+	assert_int_equal(CALL(guest, SYS_write, fd, DATA_AT, 7), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_write, fd, DATA_AT, 9), 8);
+	assert_int_equal(events_of(guest, fd), POLLIN);
+	put_count(guest, 1);
+	assert_int_equal(CALL(guest, SYS_write, fd, DATA_AT, 8), -EAGAIN);
+	put_count(guest, 0);
+	assert_int_equal(CALL(guest, SYS_write, fd, DATA_AT, 8), 8);
+	assert_int_equal(CALL(guest, SYS_write, fd, FAKE_HOLE, 8), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 8), 8);
+	assert_true(get_count(guest) == UINT64_MAX - 1);
+	assert_int_equal(CALL(guest, SYS_pread64, fd, DATA_AT, 8, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 0, SEEK_CUR), 0);
+	assert_int_equal(CALL(guest, SYS_ioctl, fd, FIONREAD, DATA_AT), -ENOTTY);
+	put_vector(guest, 0, DATA_AT, 4);
+	put_vector(guest, 1, DATA_AT + 4, 4);
+	put_count(guest, 9);
+	assert_int_equal(CALL(guest, SYS_writev, fd, VECTOR_AT, 2), 8);
+	assert_int_equal(CALL(guest, SYS_readv, fd, VECTOR_AT, 2), 8);
+	assert_int_equal(get_count(guest), 9);
+}
+
+static void test_event_as_semaphore(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = CALL(guest, SYS_eventfd2, 2, EFD_SEMAPHORE);
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 8), 8);
+		assert_int_equal(get_count(guest), 1);
+	}
+	/* Nobody else would ever add to it. */
+	assert_int_equal(CALL(guest, SYS_read, fd, DATA_AT, 8), -EINTR);
+	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
+}
+
+static void test_events_of_forks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *master = &fixture->guest, fork;
+	int64_t fd = CALL(master, SYS_eventfd, 7);
+	struct stat *status = fake_pointer(master, DATA_AT);
+	char link[32] = "";
+
+	assert_int_equal(CALL(master, SYS_fstat, fd, DATA_AT), 0);
+	assert_int_equal(status->st_mode, 0600);
+	fake_string(master, PATH_AT, "/proc/self/fd/3");
+	assert_int_equal(CALL(master, SYS_readlink, PATH_AT, DATA_AT, 31), 20);
+	memcpy(link, fake_pointer(master, DATA_AT), 20);
+	assert_string_equal(link, "anon_inode:[eventfd]");
+	assert_int_equal(CALL(master, SYS_open, PATH_AT, O_RDWR), -ENXIO);
+	fake_guest_fork(&fork, master);
+	put_count(&fork, 1);
+	assert_int_equal(CALL(&fork, SYS_dup, fd), 4);
+	assert_int_equal(CALL(&fork, SYS_write, 4, DATA_AT, 8), 8);
+	assert_int_equal(CALL(&fork, SYS_read, fd, DATA_AT, 8), 8);
+	assert_int_equal(get_count(&fork), 8);
+	process_reset(&fork.process, &master->process);
+	assert_int_equal(CALL(&fork, SYS_read, fd, DATA_AT, 8), 8);
+	assert_int_equal(get_count(&fork), 7);
+	fake_guest_destroy(&fork);
+	assert_int_equal(CALL(master, SYS_read, fd, DATA_AT, 8), 8);
+	assert_int_equal(get_count(master), 7);
+}
+
+/*
+ * splice, tee, vmsplice.
+ */
+
+static void test_splice_in(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = open_file(fixture, guest);
+	uint64_t *offset = fake_pointer(guest, PATH_AT);
+	int32_t ends[2];
+
+	make_pipe(guest, 0, ends);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, ends[1], 0, 100, 0), 100);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 0, SEEK_CUR), 100);
+	*offset = 50;
+	assert_int_equal(CALL(guest, SYS_splice, fd, PATH_AT, ends[1], 0, 10, SPLICE_F_MORE), 10);
+	assert_int_equal(*offset, 60);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 1000), 110);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), fixture->content, 100);
+	assert_memory_equal(fake_pointer(guest, DATA_AT + 100), fixture->content + 50, 10);
+	/* No more than there is room for; and then it would wait. */
+	*offset = 0;
+	assert_int_equal(CALL(guest, SYS_splice, fd, PATH_AT, ends[1], 0, UINT64_MAX, 0), 65536);
+	assert_int_equal(CALL(guest, SYS_splice, fd, PATH_AT, ends[1], 0, 1, SPLICE_F_NONBLOCK),
+	                 -EAGAIN);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 65536), 65536);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), fixture->content, 65536);
+	*offset = FILE_SIZE;
+	assert_int_equal(CALL(guest, SYS_splice, fd, PATH_AT, ends[1], 0, 10, 0), 0);
+	*offset = UINT64_MAX;
+	assert_int_equal(CALL(guest, SYS_splice, fd, PATH_AT, ends[1], 0, 10, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, fd, FAKE_HOLE, ends[1], 0, 10, 0), -EFAULT);
+	fixture->host.input = "from the stream";
+	assert_int_equal(CALL(guest, SYS_splice, 0, 0, ends[1], 0, 100, 0), 15);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 100), 15);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), "from the stream", 15);
+	fd = CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/zero"), O_RDONLY);
+	memset(fake_pointer(guest, DATA_AT), 1, 5);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, ends[1], 0, 5, 0), 5);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 100), 5);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), "\0\0\0\0\0", 5);
+}
+
+static void test_splice_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int32_t ends[2], others[2];
+
+	make_pipe(guest, O_NONBLOCK, ends);
+	make_pipe(guest, 0, others);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, 1, 0, 10, 0), -EAGAIN);
+	memcpy(fake_pointer(guest, DATA_AT), "0123456789", 10);
+	assert_int_equal(CALL(guest, SYS_write, ends[1], DATA_AT, 10), 10);
+	assert_int_equal(CALL(guest, SYS_tee, ends[0], others[1], 4, 0), 4);
+	fixture->host.most = 3;
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, 1, 0, 100, 0), 3);
+	fixture->host.most = 0;
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, 1, 0, 4, 0), 4);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, others[1], 0, 100, 0), 3);
+	assert_memory_equal(fixture->host.written, "0123456", 7);
+	assert_int_equal(CALL(guest, SYS_read, others[0], DATA_AT, 100), 7);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), "0123789", 7);
+	/* A function that fails takes nothing. */
+	assert_int_equal(CALL(guest, SYS_write, ends[1], DATA_AT, 10), 10);
+	fixture->host.answer = -EIO;
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, 1, 0, 4, 0), -EIO);
+	fixture->host.answer = 0;
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 100), 10);
+	assert_int_equal(CALL(guest, SYS_close, ends[1]), 0);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, 1, 0, 10, 0), 0);
+	assert_int_equal(CALL(guest, SYS_close, others[0]), 0);
+	assert_int_equal(CALL(guest, SYS_splice, 0, 0, others[1], 0, 10, 0), -EPIPE);
+	assert_int_equal(guest->process.exit_signal, SIGPIPE);
+}
+
+static void test_splice_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = open_file(fixture, guest), null, event, made, directory_fd;
+	int32_t ends[2];
+
+	null = CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/dev/null"), O_RDWR);
+	made = CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/proc/stat"), O_RDONLY);
+	directory_fd = CALL(guest, SYS_open, fake_string(guest, PATH_AT, "/proc"), O_RDONLY);
+	event = CALL(guest, SYS_eventfd, 1);
+	make_pipe(guest, O_NONBLOCK, ends);
+	assert_int_equal(CALL(guest, SYS_splice, 99, 0, 98, 0, 0, UINT64_MAX), 0);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, ends[1], 0, 1, 0x100), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, 99, 0, ends[1], 0, 1, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, ends[0], 0, 1, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_splice, ends[1], 0, ends[0], 0, 1, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, null, 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, ends[1], 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], DATA_AT, null, 0, 1, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_splice, fd, 0, ends[1], DATA_AT, 1, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_splice, null, 0, ends[1], 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, made, 0, ends[1], 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, directory_fd, 0, ends[1], 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, event, 0, ends[1], 0, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_splice, ends[0], 0, event, 0, 8, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_tee, ends[0], ends[1], 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_tee, ends[0], null, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_tee, 99, 98, 0, 0), 0);
+	assert_int_equal(CALL(guest, SYS_tee, 99, ends[1], 1, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_sendfile, null, made, 0, 10), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sendfile, null, directory_fd, 0, 10), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sendfile, null, event, 0, 10), -EINVAL);
+}
+
+static void test_vmsplice(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int32_t ends[2];
+
+	make_pipe(guest, 0, ends);
+	memcpy(fake_pointer(guest, DATA_AT), "abcdef", 6);
+	put_vector(guest, 0, DATA_AT, 2);
+	put_vector(guest, 1, DATA_AT + 4, 2);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[1], VECTOR_AT, 2, SPLICE_F_GIFT), 4);
+	put_vector(guest, 0, DATA_AT + 100, 3);
+	put_vector(guest, 1, DATA_AT + 200, 100);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], VECTOR_AT, 2, 0), 4);
+	assert_memory_equal(fake_pointer(guest, DATA_AT + 100), "abe", 3);
+	assert_memory_equal(fake_pointer(guest, DATA_AT + 200), "f", 1);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], VECTOR_AT, 2, SPLICE_F_NONBLOCK),
+	                 -EAGAIN);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], VECTOR_AT, 2, 0x100), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], VECTOR_AT, 1025, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], FAKE_HOLE, 1, 0), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_vmsplice, 1, VECTOR_AT, 2, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_vmsplice, 99, VECTOR_AT, 0, 0), -EBADF);
+	put_vector(guest, 0, UINT64_MAX - 10, 100);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[1], VECTOR_AT, 1, 0), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_vmsplice, ends[0], VECTOR_AT, 0, 0), 0);
+}
+
+/*
+ * Flags and advice.
+ */
+
+static void test_flags_of_reads(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = open_file(fixture, guest);
+	int32_t ends[2];
+
+	make_pipe(guest, 0, ends);
+	put_vector(guest, 0, DATA_AT, 4);
+	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 1, 7, 0, RWF_NOWAIT | RWF_HIPRI), 4);
+	assert_memory_equal(fake_pointer(guest, DATA_AT), fixture->content + 7, 4);
+	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 1, -1, -1, RWF_SYNC), 4);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 0, SEEK_CUR), 4);
+	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 1, -2, -1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_preadv2, fd, VECTOR_AT, 1, 0, 0, 1 << 30), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_preadv2, 99, VECTOR_AT, 1, 0, 0, 1 << 30), -EBADF);
+	assert_int_equal(CALL(guest, SYS_preadv2, ends[0], VECTOR_AT, 1, 0, 0, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_preadv2, ends[0], VECTOR_AT, 1, -1, -1, RWF_NOWAIT),
+	                 -EAGAIN);
+	assert_int_equal(CALL(guest, SYS_pwritev2, ends[1], VECTOR_AT, 1, -1, -1, RWF_NOWAIT), 4);
+	assert_int_equal(CALL(guest, SYS_preadv2, ends[0], VECTOR_AT, 1, -1, -1, RWF_NOWAIT), 4);
+	assert_int_equal(CALL(guest, SYS_pwritev2, 1, VECTOR_AT, 1, -1, -1, RWF_NOWAIT), -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_pwritev2, 1, VECTOR_AT, 1, -1, -1, RWF_DSYNC), 4);
+	assert_int_equal(guest->process.end, PROCESS_RUNS);
+}
+
+static void test_advice(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = open_file(fixture, guest);
+	int32_t ends[2];
+
+	make_pipe(guest, 0, ends);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, fd, 0, 0, 7), 0);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, fd, 0, 0, 8), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, fd, -1, 0, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, fd, 1, INT64_MAX, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, ends[0], 0, 0, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_sync_file_range, 99, 0, 0, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_fadvise64, fd, 0, 0, 3), 0);
+	assert_int_equal(CALL(guest, SYS_fadvise64, fd, 0, 0, 6), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fadvise64, fd, 0, -1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fadvise64, ends[0], 0, 0, 0), -ESPIPE);
+	assert_int_equal(CALL(guest, SYS_readahead, fd, 0, 100), 0);
+	assert_int_equal(CALL(guest, SYS_readahead, ends[0], 0, 100), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_readahead, ends[1], 0, 100), -EBADF);
+	assert_int_equal(CALL(guest, SYS_syncfs, fd), 0);
+	assert_int_equal(CALL(guest, SYS_syncfs, 99), -EBADF);
+	fake_string(guest, PATH_AT, fixture->path);
+	assert_int_equal(CALL(guest, SYS_name_to_handle_at, AT_FDCWD, PATH_AT, DATA_AT, DATA_AT, 0),
+	                 -EOPNOTSUPP);
+	assert_int_equal(CALL(guest, SYS_name_to_handle_at, AT_FDCWD, PATH_AT, DATA_AT, DATA_AT, 1),
+	                 -EINVAL);
+	fake_string(guest, PATH_AT, "/nowhere");
+	assert_int_equal(CALL(guest, SYS_name_to_handle_at, AT_FDCWD, PATH_AT, DATA_AT, DATA_AT, 0),
+	                 -ENOENT);
+	assert_int_equal(CALL(guest, SYS_open_by_handle_at, fd, DATA_AT, 0), -EPERM);
+	assert_int_equal(CALL(guest, SYS_inotify_init), -ENOSYS);
+}
+
+static void test_ranges_of_locks(void **state)
+{
+	static const struct {
+		short whence;
+		int64_t start, length, result;
+	} cases[] = {
+		{SEEK_SET, -1, 0, -EINVAL},
+		{3, 0, 0, -EINVAL},
+		{SEEK_SET, 0, -1, -EINVAL},
+		{SEEK_SET, 10, -5, 0},
+		{SEEK_SET, 10, -11, -EINVAL},
+		{SEEK_SET, 1, INT64_MAX, 0},
+		{SEEK_SET, INT64_MAX, 2, -EOVERFLOW},
+		{SEEK_SET, 10, INT64_MIN, -EINVAL},
+		{SEEK_END, INT64_MAX, 0, -EOVERFLOW},
+		{SEEK_END, -(int64_t)FILE_SIZE, 0, 0},
+		{SEEK_END, -(int64_t)FILE_SIZE - 1, 0, -EINVAL},
+		{SEEK_CUR, -5, 0, 0},
+		{SEEK_CUR, -6, 0, -EINVAL},
+	};
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	struct flock *lock = fake_pointer(guest, DATA_AT);
+	int64_t fd = open_file(fixture, guest);
+
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 5, SEEK_SET), 5);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (int command = F_GETLK; command <= F_SETLKW; command++) {
+			*lock = (struct flock){.l_type = F_RDLCK,
+			                       .l_whence = cases[i].whence,
+			                       .l_start = cases[i].start,
+			                       .l_len = cases[i].length};
+			assert_int_equal(CALL(guest, SYS_fcntl, fd, command, DATA_AT),
+			                 cases[i].result);
+		}
+	}
+	*lock = (struct flock){.l_type = F_RDLCK, .l_pid = 5};
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_OFD_SETLK, DATA_AT), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_SETLK, DATA_AT), 0);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_SETOWN, 999), -ESRCH);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_SETOWN, INT32_MIN), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_SETOWN, -1000), 0);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_GETLEASE), F_UNLCK);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_GET_SEALS), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_fcntl, fd, F_GETPIPE_SZ), -EBADF);
+}
+
+static void test_seek_over_holes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t fd = open_file(fixture, guest);
+	const int64_t end = 1 << 20;
+
+	assert_int_equal(truncate(fixture->path, end), 0);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, end - 1, SEEK_HOLE), end - 1);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, end, SEEK_DATA), -ENXIO);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, end, SEEK_HOLE), -ENXIO);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, -1, SEEK_DATA), -ENXIO);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 0, SEEK_HOLE) > 0, 1);
+	assert_int_equal(CALL(guest, SYS_lseek, fd, 5, SEEK_DATA), 5);
+}
+
+/*
  * Forks and resets.
  */
 
@@ -1128,6 +1508,10 @@ static int64_t use_memory(struct fixture *fixture, struct fake_guest *guest)
 	memset(fake_pointer(guest, DATA_AT), 0, 64);
 	if (!result)
 		result = CALL(guest, SYS_rt_sigaction, SIGHUP, DATA_AT, 0, 8);
+	if (!result)
+		result = CALL(guest, SYS_eventfd, 1) > 0 ? 0 : -ENOMEM;
+	if (!result)
+		result = CALL(guest, SYS_splice, 3, 0, 13, 0, 10, 0) == 10 ? 0 : -ENOMEM;
 	/* A copy for the host's function is smaller without memory, and the write goes on. */
 	if (!result)
 		result = CALL(guest, SYS_write, 1, DATA_AT, 5000) == 5000 ? 0 : -EIO;
@@ -1198,6 +1582,17 @@ int main(void)
 		TEST(test_pipe_keeps_order),
 		TEST(test_waiting_for_oneself_ends_the_run),
 		TEST(test_sendfile),
+		TEST(test_event),
+		TEST(test_event_as_semaphore),
+		TEST(test_events_of_forks),
+		TEST(test_splice_in),
+		TEST(test_splice_out),
+		TEST(test_splice_refused),
+		TEST(test_vmsplice),
+		TEST(test_flags_of_reads),
+		TEST(test_advice),
+		TEST(test_ranges_of_locks),
+		TEST(test_seek_over_holes),
 		TEST(test_offsets_of_forks),
 		TEST(test_flags_of_forks),
 		TEST(test_pipes_of_forks),

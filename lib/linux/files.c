@@ -247,40 +247,56 @@ void files_release(struct files *files)
 	free(files);
 }
 
-/* A pipe belongs to one table: all its ends in `files` get a copy of it. */
-static int copy_pipe(struct files *files, struct file *pipe)
+static bool is_of_one_table(const struct file *file)
 {
-	struct pipe *content = pipe_copy(pipe->pipe);
+	return file->kind == FILE_PIPE || file->kind == FILE_EVENT;
+}
+
+static struct file *copy_file(const struct file *file)
+{
+	struct pipe *pipe = file->pipe ? pipe_copy(file->pipe) : NULL;
 	struct file *copy;
 
-	if (!content)
-		return -ENOMEM;
-	copy = file_create_pipe(content);
+	if (file->pipe && !pipe)
+		return NULL;
+	copy = file_create(file->kind, -1, "");
 	if (!copy) {
-		pipe_destroy(content);
-		return -ENOMEM;
+		pipe_destroy(pipe);
+		return NULL;
 	}
-	copy->number = pipe->number;
+	copy->pipe = pipe;
+	copy->event = file->event;
+	copy->number = file->number;
+	return copy;
+}
+
+/* All descriptors of `files` that refer to it get a copy. */
+static int make_copy_own(struct files *files, struct file *file)
+{
+	struct file *copy = copy_file(file);
+
+	if (!copy)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < files->capacity; i++) {
-		if (files->open[i].file != pipe)
+		if (files->open[i].file != file)
 			continue;
 		files->open[i].file = file_reference(copy);
-		file_release(pipe);
+		file_release(file);
 	}
 	file_release(copy);
 	return 0;
 }
 
 /* `files` has the same files as the table it is a copy of. */
-static int copy_pipes(struct files *files, const struct files *from)
+static int make_copies_own(struct files *files, const struct files *from)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < from->capacity && !error; i++) {
 		struct file *file = from->open[i].file;
 
-		if (file && file->kind == FILE_PIPE && files->open[i].file == file)
-			error = copy_pipe(files, file);
+		if (file && is_of_one_table(file) && files->open[i].file == file)
+			error = make_copy_own(files, file);
 	}
 	return error;
 }
@@ -299,7 +315,7 @@ static struct files *copy_table(const struct files *files)
 		copy->open[i] = files->open[i];
 		file_reference(copy->open[i].file);
 	}
-	if (!copy->directory || copy_pipes(copy, files)) {
+	if (!copy->directory || make_copies_own(copy, files)) {
 		files_release(copy);
 		return NULL;
 	}

@@ -11,12 +11,13 @@
  *
  * A struct files is immutable while it is shared (reference count above one)
  * and copied by the first change, as pages are. A struct file never changes
- * after it was made, but for a pipe, which belongs to one table only and is
- * copied with it.
+ * after it was made, but for a pipe and an eventfd, which belong to one table
+ * only and are copied with it.
  */
 #ifndef KVMSB_LINUX_FILES_H
 #define KVMSB_LINUX_FILES_H
 
+#include "event.h"
 #include "process.h"
 
 #include <pthread.h>
@@ -42,6 +43,7 @@ enum file_kind {
 	FILE_RANDOM,    /* /dev/urandom, /dev/random */
 	FILE_STREAM,    /* a standard stream, process_config.streams */
 	FILE_PIPE,      /* both ends of a pipe(2) within the sandbox */
+	FILE_EVENT,     /* eventfd(2) */
 	FILE_MADE,      /* a file whose content was made by us when it was opened */
 	FILE_MADE_DIRECTORY, /* a directory of such files */
 	FILE_KINDS,
@@ -57,6 +59,7 @@ struct file {
 	struct policy *policy; /* counts `descriptor`; NULL: nobody does */
 	struct pipe *pipe;    /* FILE_PIPE */
 	uint64_t inode;       /* FILE_MEMORY(_DIRECTORY), FILE_PATH of one: in process->tmpfs; else 0 */
+	struct event event;   /* FILE_EVENT */
 	char *content;        /* FILE_MADE: of content_length bytes; allocated, or NULL */
 	uint64_t content_length;
 	uint32_t number;      /* without a path: what stat(2) and readlink(2) show, the same in copies */

@@ -166,12 +166,32 @@ static int64_t write_pipe(struct process *process, const struct open_file *open,
 }
 
 /*
+ * Events. The table is the process's own here, too.
+ */
+
+static int64_t read_event(struct process *process, const struct open_file *open,
+                          struct transfer *transfer)
+{
+	int64_t result = event_read(&open->file->event, transfer);
+
+	return result == -EAGAIN ? would_wait(process, open) : result;
+}
+
+static int64_t write_event(struct process *process, const struct open_file *open,
+                           struct transfer *transfer)
+{
+	int64_t result = event_write(&open->file->event, transfer);
+
+	return result == -EAGAIN ? would_wait(process, open) : result;
+}
+
+/*
  * All kinds.
  */
 
 static bool is_seekable(const struct file *file)
 {
-	return file->kind != FILE_STREAM && file->kind != FILE_PIPE;
+	return file->kind != FILE_STREAM && file->kind != FILE_PIPE && file->kind != FILE_EVENT;
 }
 
 int input_output_check(const struct process *process, int fd, uint32_t access, uint64_t offset)
@@ -203,6 +223,8 @@ static int64_t read_at_current(struct process *process, int fd, struct transfer 
 		return result;
 	if (open->file->kind == FILE_PIPE)
 		return read_pipe(process, open, transfer);
+	if (open->file->kind == FILE_EVENT)
+		return read_event(process, open, transfer);
 	if (open->file->kind == FILE_MEMORY)
 		result = memory_read(open->file, transfer, open->offset);
 	else if (open->file->kind == FILE_MADE)
@@ -232,6 +254,7 @@ int64_t input(struct process *process, int fd, struct transfer *transfer, uint64
 			return read_made(open->file, transfer, offset);
 		return read_at_current(process, fd, transfer);
 	case FILE_PIPE:
+	case FILE_EVENT:
 		return read_at_current(process, fd, transfer);
 	case FILE_DIRECTORY:
 	case FILE_MEMORY_DIRECTORY:
@@ -249,12 +272,16 @@ int64_t input(struct process *process, int fd, struct transfer *transfer, uint64
 	}
 }
 
-static int64_t write_to_pipe(struct process *process, int fd, struct transfer *transfer)
+static int64_t write_to_own(struct process *process, int fd, struct transfer *transfer)
 {
 	struct open_file *open;
 	int64_t error = files_change(process, fd, &open);
 
-	return error ? error : write_pipe(process, open, transfer);
+	if (error)
+		return error;
+	if (open->file->kind == FILE_EVENT)
+		return write_event(process, open, transfer);
+	return write_pipe(process, open, transfer);
 }
 
 /* man 2 write: with O_APPEND the offset is first the end of the file; pwrite(2), BUGS: there, too. */
@@ -289,7 +316,8 @@ int64_t output(struct process *process, int fd, struct transfer *transfer, uint6
 	case FILE_STREAM:
 		return stream_write(process, open->file, transfer);
 	case FILE_PIPE:
-		return write_to_pipe(process, fd, transfer);
+	case FILE_EVENT:
+		return write_to_own(process, fd, transfer);
 	case FILE_FULL:
 		return transfer->left ? -ENOSPC : 0;
 	case FILE_NULL:

@@ -40,6 +40,14 @@ void pipe_destroy(struct pipe *pipe)
 	free(pipe);
 }
 
+void pipe_skip(struct pipe *pipe, uint32_t length)
+{
+	pipe->start += length;
+	pipe->length -= length;
+	if (pipe->length == 0)
+		pipe->start = 0;
+}
+
 int64_t pipe_read(struct pipe *pipe, struct transfer *transfer)
 {
 	int64_t moved;
@@ -47,12 +55,8 @@ int64_t pipe_read(struct pipe *pipe, struct transfer *transfer)
 	if (pipe->length == 0)
 		return 0;
 	moved = transfer_scatter(transfer, pipe->data + pipe->start, pipe->length);
-	if (moved <= 0)
-		return moved;
-	pipe->start += (uint32_t)moved;
-	pipe->length -= (uint32_t)moved;
-	if (pipe->length == 0)
-		pipe->start = 0;
+	if (moved > 0)
+		pipe_skip(pipe, (uint32_t)moved);
 	return moved;
 }
 

@@ -33,4 +33,12 @@ void pipe_destroy(struct pipe *pipe);
 int64_t pipe_read(struct pipe *pipe, struct transfer *transfer);
 int64_t pipe_write(struct pipe *pipe, struct transfer *transfer);
 
+/* Takes away `length` bytes, which are there. */
+void pipe_skip(struct pipe *pipe, uint32_t length);
+
+static inline uint32_t pipe_room(const struct pipe *pipe)
+{
+	return PIPE_CAPACITY - pipe->length;
+}
+
 #endif

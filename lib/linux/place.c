@@ -338,8 +338,9 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
 	switch (file->kind) {
 	case FILE_STREAM:
 	case FILE_PIPE:
+	case FILE_EVENT:
 		place->kind = PLACE_PIPE;
-		place->mode = S_IFIFO | 0600;
+		place->mode = file->kind == FILE_EVENT ? 0600 : S_IFIFO | 0600;
 		place->number = file->number;
 		return 0;
 	case FILE_REGULAR:
@@ -416,7 +417,9 @@ static long file_system_of(const struct place *place)
 {
 	if (place->kind == PLACE_MADE)
 		return place->made.file_system;
-	return place->kind == PLACE_PIPE ? PIPEFS_MAGIC : TMPFS_MAGIC;
+	if (place->kind != PLACE_PIPE)
+		return TMPFS_MAGIC;
+	return S_ISFIFO(place->mode) ? PIPEFS_MAGIC : ANON_INODE_FS_MAGIC;
 }
 
 int place_statfs(const struct place *place, struct statfs *status)

@@ -19,7 +19,7 @@
  *
  * A rule is what a mount is in Linux. Where it does not allow writing, and for
  * devices, changing something that exists is -EROFS (-EACCES for the
- * directories above), and making something is -EROFS where its directory is one
+ * directories above and for what is made), and making something is -EROFS where its directory is one
  * of a rule, -EACCES where it is one of those above, else -ENOENT.
  *
  * Paths are normalised text. ".." after a symbolic link is therefore taken
@@ -60,7 +60,7 @@ enum place_kind {
 	PLACE_DEVICE,   /* device */
 	PLACE_MADE,     /* made */
 	PLACE_ANCESTOR, /* a directory above something that exists */
-	PLACE_PIPE,     /* no path at all: a pipe or a standard stream */
+	PLACE_PIPE,     /* no path at all: a pipe, a standard stream, an eventfd */
 };
 
 struct place_device;

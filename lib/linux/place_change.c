@@ -33,6 +33,12 @@ static int result_of(int result)
  * Refusing, where there is nothing that may be changed.
  */
 
+/* Directories that nobody may write to. */
+static bool is_made_up(const struct place *place)
+{
+	return place->kind == PLACE_ANCESTOR || place->kind == PLACE_MADE;
+}
+
 static int refuse_new(const struct place_view *view, const struct path *path)
 {
 	struct path parent = *path;
@@ -44,7 +50,7 @@ static int refuse_new(const struct place_view *view, const struct path *path)
 	if (error)
 		return error;
 	place_close(&place);
-	return process_deny(view->process, place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS);
+	return process_deny(view->process, is_made_up(&place) ? -EACCES : -EROFS);
 }
 
 static int refuse(const struct place_view *view, struct path *path, enum place_change change)
@@ -62,7 +68,7 @@ static int refuse(const struct place_view *view, struct path *path, enum place_c
 	place_close(&place);
 	if (change == PLACE_CREATE)
 		return -EEXIST;
-	return process_deny(view->process, place.kind == PLACE_ANCESTOR ? -EACCES : -EROFS);
+	return process_deny(view->process, is_made_up(&place) ? -EACCES : -EROFS);
 }
 
 /*
@@ -392,6 +398,7 @@ int place_check_change(const struct place *place)
 	case PLACE_MEMORY:
 		return place->access & KVMSB_PATH_WRITE ? 0 : -EROFS;
 	case PLACE_ANCESTOR:
+	case PLACE_MADE:
 		return -EACCES;
 	case PLACE_PIPE:
 		return -EPERM;

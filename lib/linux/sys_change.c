@@ -525,6 +525,26 @@ int64_t sys_no_attributes_of_link(struct process *process, const uint64_t argume
 	return no_attributes(process, arguments[0], AT_SYMLINK_NOFOLLOW);
 }
 
+/* man 2 open_by_handle_at: the file system has no handles, and nobody may use one. */
+int64_t sys_name_to_handle_at(struct process *process, const uint64_t arguments[6])
+{
+	struct place_view view = lookup_view(process, KVMSB_ACCESS_LOOK);
+	uint32_t flags = (uint32_t)arguments[4];
+	struct place place;
+	int error;
+
+	if (flags & ~(uint32_t)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	error = lookup_place(&view, (int)arguments[0], arguments[1],
+	                     (flags & AT_EMPTY_PATH) |
+	                             (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW),
+	                     &place);
+	if (error)
+		return error;
+	place_close(&place);
+	return -EOPNOTSUPP;
+}
+
 int64_t sys_no_attributes_of(struct process *process, const uint64_t arguments[6])
 {
 	return files_look(process, (int)arguments[0]) ? -EOPNOTSUPP : -EBADF;

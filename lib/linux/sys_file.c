@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -44,6 +45,9 @@ static int64_t open_own(struct process *process, int fd, uint32_t flags)
 
 	if (!open)
 		return -ENOENT;
+	/* Of what has no path, only pipes can be opened again: Linux fs/inode.c no_open(). */
+	if (open->file->kind == FILE_EVENT)
+		return -ENXIO;
 	mode = open->flags & O_ACCMODE;
 	if (mode != wanted && mode != O_RDWR)
 		return -EACCES;
@@ -191,19 +195,21 @@ int64_t sys_openat2(struct process *process, const uint64_t arguments[6])
  * Pipes.
  */
 
-static struct file *create_pipe_file(void)
+static struct file *create_pipe_file(const struct process *process)
 {
 	struct pipe *pipe = pipe_create();
 	struct file *file = pipe ? file_create_pipe(pipe) : NULL;
 
-	if (!file)
+	if (file)
+		file->number = files_new_number(process);
+	else
 		pipe_destroy(pipe);
 	return file;
 }
 
 static int64_t install_pipe(struct process *process, uint32_t flags, int32_t ends[2])
 {
-	struct file *file = create_pipe_file();
+	struct file *file = create_pipe_file(process);
 
 	if (!file)
 		return -ENOMEM;
@@ -250,6 +256,34 @@ int64_t sys_pipe(struct process *process, const uint64_t arguments[6])
 int64_t sys_pipe2(struct process *process, const uint64_t arguments[6])
 {
 	return make_pipe(process, arguments[0], (uint32_t)arguments[1]);
+}
+
+/*
+ * eventfd(2)
+ */
+
+static int64_t make_event(struct process *process, uint32_t count, uint32_t flags)
+{
+	struct file *file;
+
+	if (flags & ~(uint32_t)(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK))
+		return -EINVAL;
+	file = file_create(FILE_EVENT, -1, "");
+	if (!file)
+		return -ENOMEM;
+	file->event = (struct event){count, flags & EFD_SEMAPHORE};
+	file->number = files_new_number(process);
+	return files_install(process, file, (flags & (EFD_CLOEXEC | EFD_NONBLOCK)) | O_RDWR);
+}
+
+int64_t sys_eventfd(struct process *process, const uint64_t arguments[6])
+{
+	return make_event(process, (uint32_t)arguments[0], 0);
+}
+
+int64_t sys_eventfd2(struct process *process, const uint64_t arguments[6])
+{
+	return make_event(process, (uint32_t)arguments[0], (uint32_t)arguments[1]);
 }
 
 /*
@@ -344,11 +378,58 @@ static int64_t set_status_flags(struct process *process, int fd, uint32_t flags)
 	return error;
 }
 
+/* Linux fs/locks.c flock64_to_posix_lock(): where the range begins and ends. */
+static int check_range(const struct open_file *open, const struct flock *lock)
+{
+	uint64_t size = 0;
+	int64_t start, end;
+	int error = 0;
+
+	switch (lock->l_whence) {
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		size = open->offset;
+		break;
+	case SEEK_END:
+		error = file_size(open->file, &size);
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (error)
+		return error;
+	if (__builtin_add_overflow((int64_t)size, lock->l_start, &start))
+		return -EOVERFLOW;
+	if (start < 0)
+		return -EINVAL;
+	if (lock->l_len > 0 && __builtin_add_overflow(start, lock->l_len - 1, &end))
+		return -EOVERFLOW;
+	return lock->l_len < 0 && (lock->l_len == INT64_MIN || start + lock->l_len < 0) ? -EINVAL : 0;
+}
+
+/* The table of open file descriptions' locks has no owner: man 2 fcntl, F_OFD_SETLK. */
+static int read_lock(struct process *process, const struct open_file *open,
+                     const uint64_t arguments[6], struct flock *lock)
+{
+	int command = (int)arguments[1];
+	int error = guest_read(process, arguments[2], lock, sizeof(*lock));
+
+	if (error)
+		return error;
+	if ((command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW) &&
+	    lock->l_pid != 0)
+		return -EINVAL;
+	return check_range(open, lock);
+}
+
 /* There is nobody else to hold a lock, so every one is free. */
-static int64_t get_lock(struct process *process, uint64_t address)
+static int64_t get_lock(struct process *process, const struct open_file *open,
+                        const uint64_t arguments[6])
 {
 	struct flock lock;
-	int error = guest_read(process, address, &lock, sizeof(lock));
+	uint64_t address = arguments[2];
+	int error = read_lock(process, open, arguments, &lock);
 
 	if (error)
 		return error;
@@ -358,11 +439,12 @@ static int64_t get_lock(struct process *process, uint64_t address)
 	return guest_write(process, address, &lock, sizeof(lock));
 }
 
-static int64_t set_lock(struct process *process, const struct open_file *open, uint64_t address)
+static int64_t set_lock(struct process *process, const struct open_file *open,
+                        const uint64_t arguments[6])
 {
 	uint32_t mode = open->flags & O_ACCMODE;
 	struct flock lock;
-	int error = guest_read(process, address, &lock, sizeof(lock));
+	int error = read_lock(process, open, arguments, &lock);
 
 	if (error)
 		return error;
@@ -378,6 +460,8 @@ static int64_t pipe_size(const struct open_file *open, int command, uint64_t siz
 {
 	if (open->file->kind != FILE_PIPE)
 		return -EBADF;
+	if (command == F_SETPIPE_SZ && size > INT32_MAX)
+		return -EINVAL;
 	return command == F_SETPIPE_SZ && size > PIPE_CAPACITY ? -EPERM : (int64_t)PIPE_CAPACITY;
 }
 
@@ -397,6 +481,14 @@ static int64_t add_seals(struct process *process, const struct open_file *open, 
 	return memory_add_seals(process, open->file, seals);
 }
 
+/* No input or output raises a signal, so that whom it goes to is only checked: man 2 fcntl, F_SETOWN. */
+static int64_t check_owner(int32_t id)
+{
+	if (id == INT32_MIN)
+		return -EINVAL;
+	return id == 0 || id == PROCESS_ID || id == -PROCESS_ID ? 0 : -ESRCH;
+}
+
 static int64_t control_file(struct process *process, const struct open_file *open,
                             const uint64_t arguments[6])
 {
@@ -405,12 +497,12 @@ static int64_t control_file(struct process *process, const struct open_file *ope
 		return set_status_flags(process, (int)arguments[0], (uint32_t)arguments[2]);
 	case F_GETLK:
 	case F_OFD_GETLK:
-		return get_lock(process, arguments[2]);
+		return get_lock(process, open, arguments);
 	case F_SETLK:
 	case F_SETLKW:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
-		return set_lock(process, open, arguments[2]);
+		return set_lock(process, open, arguments);
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_size(open, (int)arguments[1], arguments[2]);
@@ -419,9 +511,12 @@ static int64_t control_file(struct process *process, const struct open_file *ope
 	case F_ADD_SEALS:
 		return add_seals(process, open, (uint32_t)arguments[2]);
 	case F_GETOWN:
-	case F_SETOWN:
 	case F_GETSIG:
 		return 0;
+	case F_SETOWN:
+		return check_owner((int32_t)arguments[2]);
+	case F_GETLEASE:
+		return F_UNLCK;
 	default:
 		return -EINVAL;
 	}
@@ -633,6 +728,19 @@ int64_t sys_sync(struct process *process, const uint64_t arguments[6])
 	(void)process;
 	(void)arguments;
 	return 0;
+}
+
+int64_t sys_sync_file_range(struct process *process, const uint64_t arguments[6])
+{
+	const struct open_file *open = files_look(process, (int)arguments[0]);
+	const uint32_t known = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+	                       SYNC_FILE_RANGE_WAIT_AFTER;
+
+	if (!open || open->file->kind == FILE_PATH)
+		return -EBADF;
+	if (((uint32_t)arguments[3] & ~known) || !range_within(arguments[1], arguments[2], INT64_MAX))
+		return -EINVAL;
+	return open->file->kind == FILE_REGULAR || file_is_directory(open->file) ? 0 : -ESPIPE;
 }
 
 int64_t sys_syncfs(struct process *process, const uint64_t arguments[6])

@@ -9,12 +9,14 @@
 #include "handlers.h"
 #include "input_output.h"
 #include "mm.h"
+#include "pipe.h"
 #include "transfer.h"
 
 #include "../util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 
 typedef int (*prepare_function)(struct transfer *transfer, struct process *process,
@@ -94,15 +96,69 @@ int64_t sys_pwritev(struct process *process, const uint64_t arguments[6])
 	return move_at(process, arguments, O_WRONLY, transfer_vector);
 }
 
-/* man 2 preadv2: an offset of -1 is the current one; no RWF_* flag is supported. */
+/*
+ * man 2 preadv2. Polling is no faster; RWF_NOWAIT is for what can tell whether
+ * it would wait.
+ */
+static int check_flags(const struct process *process, int fd, uint32_t access, uint32_t flags)
+{
+	const struct open_file *open = files_look(process, fd);
+
+	if (flags & ~(uint32_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+		return -EOPNOTSUPP;
+	if (!(flags & RWF_NOWAIT) || file_is_regular(open->file))
+		return 0;
+	if (open->file->kind != FILE_PIPE)
+		return -EOPNOTSUPP;
+	if (access == O_RDONLY)
+		return open->file->pipe->length || !files_pipe_open(process, open->file, O_WRONLY)
+		               ? 0
+		               : -EAGAIN;
+	return pipe_room(open->file->pipe) || !files_pipe_open(process, open->file, O_RDONLY)
+	               ? 0
+	               : -EAGAIN;
+}
+
+/* RWF_APPEND: as with O_APPEND, for this call. The call does not change the table. */
+static int64_t append(struct process *process, const uint64_t arguments[6], uint64_t offset)
+{
+	struct open_file *open;
+	uint32_t flags;
+	int64_t result = files_change(process, (int)arguments[0], &open);
+
+	if (result)
+		return result;
+	flags = open->flags;
+	open->flags |= O_APPEND;
+	result = move(process, arguments, O_WRONLY, transfer_vector, offset);
+	open->flags = flags;
+	return result;
+}
+
+/* An offset of -1 is the current one. */
 static int64_t move_at_with_flags(struct process *process, const uint64_t arguments[6],
                                   uint32_t access)
 {
-	if (arguments[5])
-		return -EOPNOTSUPP;
-	if (arguments[3] == UINT64_MAX)
-		return move(process, arguments, access, transfer_vector, OFFSET_CURRENT);
-	return move_at(process, arguments, access, transfer_vector);
+	int fd = (int)arguments[0];
+	uint32_t flags = (uint32_t)arguments[5];
+	uint64_t offset = arguments[3] == UINT64_MAX ? OFFSET_CURRENT : arguments[3];
+	bool changes;
+	int64_t result = offset != OFFSET_CURRENT && offset > INT64_MAX
+	                         ? -EINVAL
+	                         : input_output_check(process, fd, access, offset);
+
+	if (!result)
+		result = check_flags(process, fd, access, flags);
+	if (result)
+		return result;
+	changes = access == O_WRONLY && file_is_regular(files_get(process, fd));
+	if (changes && (flags & RWF_APPEND))
+		result = append(process, arguments, offset);
+	else
+		result = move(process, arguments, access, transfer_vector, offset);
+	if (result > 0 && changes && (flags & (RWF_DSYNC | RWF_SYNC)))
+		sys_fsync(process, arguments);
+	return result;
 }
 
 int64_t sys_preadv2(struct process *process, const uint64_t arguments[6])
@@ -166,7 +222,8 @@ static int send_check(struct process *process, int to, int from)
 
 	if (!error)
 		error = input_output_check(process, to, O_WRONLY, OFFSET_CURRENT);
-	if (!error && !file_is_regular(files_get(process, from)))
+	if (!error && !file_is_regular(files_get(process, from)) &&
+	    files_get(process, from)->kind != FILE_ZERO)
 		error = -EINVAL;
 	return error;
 }

@@ -33,6 +33,12 @@ static int pipe_events(const struct process *process, const struct open_file *op
 	       (files_pipe_open(process, open->file, O_RDONLY) ? 0 : POLLERR);
 }
 
+/* Linux fs/eventfd.c eventfd_poll(). */
+static int event_events(const struct event *event)
+{
+	return (event->count > 0 ? POLLIN : 0) | (event->count < EVENT_MAXIMUM ? POLLOUT : 0);
+}
+
 /* What is true of a descriptor, whatever was asked. */
 static int events_of(const struct process *process, int fd)
 {
@@ -42,6 +48,8 @@ static int events_of(const struct process *process, int fd)
 		return POLLNVAL;
 	if (open->file->kind == FILE_PIPE)
 		return pipe_events(process, open);
+	if (open->file->kind == FILE_EVENT)
+		return event_events(&open->file->event);
 	if (open->file->kind == FILE_STREAM)
 		return open->file->stream == 0 ? READABLE : WRITABLE;
 	return READABLE | WRITABLE;

@@ -286,6 +286,8 @@ static int64_t read_own_link(struct process *process, int fd, uint64_t address, 
 	snprintf(number, sizeof(number), "pipe:[%u]", file->number);
 	if (file->path[0])
 		text = file->path;
+	else if (file->kind == FILE_EVENT)
+		text = "anon_inode:[eventfd]";
 	return give_text(process, text, strlen(text), address, size);
 }
 

@@ -193,6 +193,12 @@ int64_t transfer_gather(struct transfer *transfer, void *data, uint64_t length)
 
 int64_t transfer_scatter(struct transfer *transfer, const void *data, uint64_t length)
 {
+	if (transfer->host) {
+		length = min_u64(length, transfer->left);
+		memcpy(transfer->host, data, length);
+		transfer_advance(transfer, length);
+		return (int64_t)length;
+	}
 	/* copy_in() only reads it. */
 	return copy(transfer, copy_in, (uint8_t *)(uintptr_t)data, length);
 }
@@ -204,6 +210,11 @@ int64_t transfer_zero(struct transfer *transfer, uint64_t length)
 	int64_t result;
 
 	length = min_u64(length, transfer->left);
+	if (transfer->host) {
+		memset(transfer->host, 0, length);
+		transfer_advance(transfer, length);
+		return (int64_t)length;
+	}
 	while (zeroed < length) {
 		in_page = PAGE_SIZE - (current(transfer)->address & (PAGE_SIZE - 1));
 		result = copy(transfer, copy_zero, NULL, min_u64(in_page, length - zeroed));

@@ -37,7 +37,7 @@ struct transfer {
 	struct transfer_range *ranges; /* `few`, or allocated; the first one is what comes next */
 	struct transfer_range *next, *end;
 	struct transfer_range few[8];
-	uint8_t *host; /* not guest memory, but this (sendfile) */
+	uint8_t *host; /* not guest memory, but this (sendfile, splice) */
 };
 
 /*

@@ -116,6 +116,11 @@ enum {
 	FD_MEMORY_WITHOUT_NAME,
 	FD_MEMORY_DIRECTORY,
 	FD_MEMFD,
+	FD_EVENT,
+	FD_EVENT_TO_DRAIN,
+	FD_FILE_TO_SPLICE,
+	FD_PIPE_TO_SPLICE,
+	FD_PIPE_TO_SPLICE_OUT,
 };
 
 static uint64_t data_area[2 * WORDS] __attribute__((aligned(4096))) = {1};
@@ -497,6 +502,27 @@ static uint64_t turn_pipe(void)
 static int write_into_pipe(void)
 {
 	return read_some(FD_PIPE_TO_TURN) && CALL(write, FD_PIPE_TO_TURN_OUT, P("XY"), 2) == 2;
+}
+
+static uint64_t look_event(int fd)
+{
+	struct pollfd poll = {.fd = fd, .events = POLLIN};
+
+	return CALL(poll, P(&poll), 1, 0) == 1;
+}
+
+static int add_to_event(void)
+{
+	uint64_t value = 3;
+
+	return CALL(write, FD_EVENT, P(&value), 8) == 8;
+}
+
+static int drain_event(void)
+{
+	uint64_t value;
+
+	return CALL(read, FD_EVENT_TO_DRAIN, P(&value), 8) == 8;
 }
 
 static int make_pipe(void)
@@ -887,6 +913,14 @@ static void open_descriptors(const char *file)
 	move_descriptor((int)CALL(open, P("/written"), O_RDWR), FD_WRITTEN);
 }
 
+static void open_events(const char *file)
+{
+	move_descriptor((int)CALL(eventfd2, 0, 0), FD_EVENT);
+	move_descriptor((int)CALL(eventfd2, 1, 0), FD_EVENT_TO_DRAIN);
+	open_as(file, FD_FILE_TO_SPLICE);
+	pipe_as(FD_PIPE_TO_SPLICE, FD_PIPE_TO_SPLICE_OUT);
+}
+
 static void memory_as(int fd, long opened)
 {
 	char data[PAGE];
@@ -1003,6 +1037,7 @@ int main(int argc, char **argv)
 	open_descriptors(argv[1]);
 	map_all();
 	make_memory_files();
+	open_events(argv[1]);
 	use_heap();
 	fill(main_stack);
 	fill(A(data_area));
