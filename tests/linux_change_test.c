@@ -1371,7 +1371,8 @@ static void test_no_descriptor_of_the_host(void **state)
 			continue;
 		/* splice(2) of no bytes looks at nothing: its length is the fifth. */
 		result = fake_call(&fixture->guest, rows[i].number, 100, DATA_AT, 1, 0, 1, 0);
-		if (result != -EBADF && result != -EINVAL && result != -EPERM)
+		/* epoll_ctl(2) reads its event first. */
+		if (result != -EBADF && result != -EINVAL && result != -EPERM && result != -EFAULT)
 			fail_msg("%s: %d", rows[i].name, (int)result);
 	}
 	assert_int_equal(fcntl(secret, F_GETFD), 0);

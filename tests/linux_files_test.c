@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -1017,6 +1018,204 @@ static void test_events_of_forks(void **state)
 }
 
 /*
+ * epoll.
+ */
+
+static int64_t control(struct fake_guest *guest, int64_t epfd, int operation, int64_t fd,
+                       uint32_t events)
+{
+	struct epoll_event *event = fake_pointer(guest, VECTOR_AT);
+
+	*event = (struct epoll_event){.events = events, .data.u64 = (uint64_t)fd << 32 | 7};
+	return CALL(guest, SYS_epoll_ctl, epfd, operation, fd, VECTOR_AT);
+}
+
+/* The one event that there is, or 0. */
+static uint32_t wait_for_one(struct fake_guest *guest, int64_t epfd, int64_t fd)
+{
+	struct epoll_event *event = fake_pointer(guest, DATA_AT);
+	int64_t count = CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 10, 0);
+
+	if (count == 0)
+		return 0;
+	assert_int_equal(count, 1);
+	assert_true(event->data.u64 == ((uint64_t)fd << 32 | 7));
+	return event->events;
+}
+
+static int64_t write_some(struct fake_guest *guest, int64_t fd)
+{
+	put_count(guest, 1);
+	return CALL(guest, SYS_write, fd, DATA_AT, 8);
+}
+
+static void test_epoll(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t epfd = CALL(guest, SYS_epoll_create1, EPOLL_CLOEXEC);
+	int32_t ends[2];
+
+	assert_int_equal(CALL(guest, SYS_fcntl, epfd, F_GETFD), FD_CLOEXEC);
+	make_pipe(guest, 0, ends);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, ends[0], EPOLLIN), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), 0);
+	assert_int_equal(events_of(guest, epfd), 0);
+	assert_int_equal(write_some(guest, ends[1]), 8);
+	assert_int_equal(events_of(guest, epfd), POLLIN);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), EPOLLIN);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), EPOLLIN);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 100), 8);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), 0);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, ends[0], EPOLLOUT), 0);
+	assert_int_equal(CALL(guest, SYS_close, ends[1]), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), EPOLLHUP);
+	/* A duplicate keeps what is waited for open: man 7 epoll, questions and answers. */
+	assert_int_equal(CALL(guest, SYS_dup, ends[0]), ends[1]);
+	assert_int_equal(CALL(guest, SYS_close, ends[0]), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), EPOLLHUP);
+	assert_int_equal(CALL(guest, SYS_close, ends[1]), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[0]), 0);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, 1, EPOLLOUT), 0);
+	assert_int_equal(wait_for_one(guest, epfd, 1), EPOLLOUT);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_DEL, 1, 0), 0);
+	assert_int_equal(CALL(guest, SYS_read, epfd, DATA_AT, 8), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_write, epfd, DATA_AT, 8), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 1, 20), 0);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 1, -1), -EINTR);
+	assert_int_equal(guest->process.end, PROCESS_TIMED_OUT);
+}
+
+static void test_edges_of_epoll(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t epfd = CALL(guest, SYS_epoll_create, 1), fd = CALL(guest, SYS_eventfd, 1);
+	int32_t ends[2];
+
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET), 0);
+	assert_int_equal(wait_for_one(guest, epfd, fd), EPOLLIN);
+	assert_int_equal(wait_for_one(guest, epfd, fd), 0);
+	assert_int_equal(write_some(guest, fd), 8);
+	assert_int_equal(wait_for_one(guest, epfd, fd), EPOLLIN);
+	assert_int_equal(wait_for_one(guest, epfd, fd), 0);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLET), 0);
+	assert_int_equal(wait_for_one(guest, epfd, fd), EPOLLIN);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT), 0);
+	assert_int_equal(wait_for_one(guest, epfd, fd), EPOLLIN);
+	assert_int_equal(write_some(guest, fd), 8);
+	assert_int_equal(wait_for_one(guest, epfd, fd), 0);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_DEL, fd, 0), 0);
+	/* What it writes itself is no news for the writing end; what is read is. */
+	make_pipe(guest, 0, ends);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, ends[1], EPOLLOUT | EPOLLET), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[1]), EPOLLOUT);
+	assert_int_equal(write_some(guest, ends[1]), 8);
+	assert_int_equal(wait_for_one(guest, epfd, ends[1]), 0);
+	assert_int_equal(CALL(guest, SYS_read, ends[0], DATA_AT, 100), 8);
+	assert_int_equal(wait_for_one(guest, epfd, ends[1]), EPOLLOUT);
+	assert_int_equal(CALL(guest, SYS_close, ends[0]), 0);
+	assert_int_equal(wait_for_one(guest, epfd, ends[1]), EPOLLOUT | EPOLLERR);
+	assert_int_equal(wait_for_one(guest, epfd, ends[1]), 0);
+}
+
+static void test_epoll_refuses(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t epfd = CALL(guest, SYS_epoll_create, 1), other = CALL(guest, SYS_epoll_create, 1);
+	int64_t fd = open_file(fixture, guest), event = CALL(guest, SYS_eventfd, 1);
+
+	assert_int_equal(CALL(guest, SYS_epoll_create, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_create1, 1), -EINVAL);
+	assert_int_equal(control(guest, 99, EPOLL_CTL_ADD, event, EPOLLIN), -EBADF);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, 99, EPOLLIN), -EBADF);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, fd, EPOLLIN), -EPERM);
+	assert_int_equal(control(guest, event, EPOLL_CTL_ADD, event, EPOLLIN), -EINVAL);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, epfd, EPOLLIN), -EINVAL);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, other, EPOLLIN), -ELOOP);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, event, EPOLLIN), -ENOENT);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_DEL, event, EPOLLIN), -ENOENT);
+	assert_int_equal(control(guest, epfd, 9, event, EPOLLIN), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, event, FAKE_HOLE), -EFAULT);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLEXCLUSIVE), 0);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, event, EPOLLIN), -EEXIST);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, event, EPOLLIN), -EINVAL);
+	assert_int_equal(control(guest, epfd, EPOLL_CTL_MOD, event, EPOLLEXCLUSIVE), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 0, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, INT32_MIN, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, INT32_MAX, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, INT32_MAX / 12, 0), 1);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, UINT64_MAX - 5, 1, 0), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, FAKE_HOLE, 1, 0), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, event, DATA_AT, 1, 0), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, 99, DATA_AT, 1, 0), -EBADF);
+	assert_int_equal(CALL(guest, SYS_epoll_pwait, epfd, DATA_AT, 1, 0, PATH_AT, 4), -EINVAL);
+	assert_int_equal(CALL(guest, SYS_epoll_pwait2, epfd, DATA_AT, 1, FAKE_HOLE, 0, 8), -EFAULT);
+	assert_int_equal(CALL(guest, SYS_pread64, epfd, DATA_AT, 1, 0), -ESPIPE);
+	fake_string(guest, PATH_AT, "/proc/self/fd/3");
+	assert_int_equal(CALL(guest, SYS_open, PATH_AT, O_RDWR), -ENXIO);
+	assert_int_equal(CALL(guest, SYS_readlink, PATH_AT, DATA_AT, 100), 22);
+}
+
+/* Each in its turn, though only one fits; as many lists as there are, none of them endless. */
+static void test_limits_of_epoll(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *guest = &fixture->guest;
+	int64_t epfd = CALL(guest, SYS_epoll_create, 1), added = 0, result = 0;
+	uint64_t seen = 0;
+
+	for (int i = 0; i < 5; i++) {
+		int64_t fd = CALL(guest, SYS_eventfd, 1);
+
+		assert_int_equal(control(guest, epfd, EPOLL_CTL_ADD, fd, EPOLLIN), 0);
+	}
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 1, 0), 1);
+		seen |= UINT64_C(1)
+		        << (((struct epoll_event *)fake_pointer(guest, DATA_AT))->data.u64 >> 32);
+	}
+	assert_int_equal(seen, 0x1f0);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 3, 0), 3);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 100, 0), 5);
+	/* One descriptor after the other, each of which stays open as another number. */
+	for (int keep = 20; keep < 250 && !result; keep++) {
+		assert_int_equal(CALL(guest, SYS_eventfd, 1), 9);
+		for (int number = 10; number < 14 && !result; number++) {
+			CALL(guest, SYS_dup2, 9, number);
+			result = control(guest, epfd, EPOLL_CTL_ADD, number, EPOLLIN);
+			added += !result;
+		}
+		CALL(guest, SYS_dup2, 9, keep);
+		CALL(guest, SYS_close, 9);
+	}
+	assert_int_equal(result, -ENOSPC);
+	assert_int_equal(added, EPOLL_ITEMS - 5);
+	assert_int_equal(CALL(guest, SYS_epoll_wait, epfd, DATA_AT, 4096, 0), 256);
+}
+
+static void test_epoll_of_forks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fake_guest *master = &fixture->guest, fork;
+	int64_t epfd = CALL(master, SYS_epoll_create, 1), fd = CALL(master, SYS_eventfd, 0);
+
+	assert_int_equal(control(master, epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET), 0);
+	fake_guest_fork(&fork, master);
+	assert_int_equal(write_some(&fork, fd), 8);
+	assert_int_equal(wait_for_one(&fork, epfd, fd), EPOLLIN);
+	assert_int_equal(wait_for_one(&fork, epfd, fd), 0);
+	assert_int_equal(control(&fork, epfd, EPOLL_CTL_DEL, fd, 0), 0);
+	process_reset(&fork.process, &master->process);
+	assert_int_equal(wait_for_one(&fork, epfd, fd), 0);
+	assert_int_equal(write_some(&fork, fd), 8);
+	assert_int_equal(wait_for_one(&fork, epfd, fd), EPOLLIN);
+	fake_guest_destroy(&fork);
+	assert_int_equal(wait_for_one(master, epfd, fd), 0);
+}
+
+/*
  * splice, tee, vmsplice.
  */
 
@@ -1511,6 +1710,10 @@ static int64_t use_memory(struct fixture *fixture, struct fake_guest *guest)
 	if (!result)
 		result = CALL(guest, SYS_eventfd, 1) > 0 ? 0 : -ENOMEM;
 	if (!result)
+		result = CALL(guest, SYS_epoll_create, 1) > 0 ? 0 : -ENOMEM;
+	if (!result)
+		result = control(guest, 15, EPOLL_CTL_ADD, 14, EPOLLIN);
+	if (!result)
 		result = CALL(guest, SYS_splice, 3, 0, 13, 0, 10, 0) == 10 ? 0 : -ENOMEM;
 	/* A copy for the host's function is smaller without memory, and the write goes on. */
 	if (!result)
@@ -1529,6 +1732,10 @@ static void test_every_allocation_fails_once(void **state)
 
 	make_pipe(master, 0, ends);
 	assert_int_equal(CALL(master, SYS_write, ends[1], DATA_AT, 100), 100);
+	assert_int_equal(CALL(master, SYS_epoll_create, 1), 5);
+	assert_int_equal(control(master, 5, EPOLL_CTL_ADD, ends[0], EPOLLIN), 0);
+	assert_int_equal(CALL(master, SYS_dup2, 5, 40), 40);
+	assert_int_equal(CALL(master, SYS_close, 5), 0);
 	for (n = 1; n < 200; n++) {
 		fake_guest_fork(&fork, master);
 		allocations = 0;
@@ -1585,6 +1792,11 @@ int main(void)
 		TEST(test_event),
 		TEST(test_event_as_semaphore),
 		TEST(test_events_of_forks),
+		TEST(test_epoll),
+		TEST(test_edges_of_epoll),
+		TEST(test_epoll_refuses),
+		TEST(test_limits_of_epoll),
+		TEST(test_epoll_of_forks),
 		TEST(test_splice_in),
 		TEST(test_splice_out),
 		TEST(test_splice_refused),

@@ -17,6 +17,7 @@ int64_t event_read(struct event *event, struct transfer *transfer)
 		return -EAGAIN;
 	/* Linux counts first: what then cannot be stored is lost. */
 	event->count -= value;
+	event->taken++;
 	moved = transfer_scatter(transfer, &value, sizeof(value));
 	return moved < 0 || moved == sizeof(value) ? moved : -EFAULT;
 }
@@ -36,5 +37,6 @@ int64_t event_write(struct event *event, struct transfer *transfer)
 	if (value > EVENT_MAXIMUM - event->count)
 		return -EAGAIN;
 	event->count += value;
+	event->written++;
 	return sizeof(value);
 }

@@ -14,6 +14,7 @@
 struct event {
 	uint64_t count; /* at most EVENT_MAXIMUM */
 	bool semaphore; /* EFD_SEMAPHORE: reading takes 1 */
+	uint32_t written, taken; /* times that something was: readiness.h */
 };
 
 #define EVENT_MAXIMUM (UINT64_MAX - 1)

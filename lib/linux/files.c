@@ -67,6 +67,7 @@ void file_release(struct file *file)
 	if (file->policy)
 		policy_give_descriptor(file->policy);
 	pipe_destroy(file->pipe);
+	epoll_destroy(file->epoll);
 	free(file->content);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
@@ -249,25 +250,23 @@ void files_release(struct files *files)
 
 static bool is_of_one_table(const struct file *file)
 {
-	return file->kind == FILE_PIPE || file->kind == FILE_EVENT;
+	return file->kind == FILE_PIPE || file->kind == FILE_EVENT || file->kind == FILE_EPOLL;
 }
 
 static struct file *copy_file(const struct file *file)
 {
-	struct pipe *pipe = file->pipe ? pipe_copy(file->pipe) : NULL;
-	struct file *copy;
+	struct file *copy = file_create(file->kind, -1, "");
 
-	if (file->pipe && !pipe)
+	if (!copy)
 		return NULL;
-	copy = file_create(file->kind, -1, "");
-	if (!copy) {
-		pipe_destroy(pipe);
-		return NULL;
-	}
-	copy->pipe = pipe;
+	copy->pipe = file->pipe ? pipe_copy(file->pipe) : NULL;
+	copy->epoll = file->epoll ? epoll_copy(file->epoll) : NULL;
 	copy->event = file->event;
 	copy->number = file->number;
-	return copy;
+	if (!copy->pipe == !file->pipe && !copy->epoll == !file->epoll)
+		return copy;
+	file_release(copy);
+	return NULL;
 }
 
 /* All descriptors of `files` that refer to it get a copy. */
@@ -508,13 +507,29 @@ int files_install(struct process *process, struct file *file, uint32_t flags)
 	return fd;
 }
 
+/* Whoever waits for the other end is told; nobody waits for this one any more. */
+static void leave(struct files *files, uint32_t index)
+{
+	struct file *file = files->open[index].file;
+
+	if (file->kind == FILE_PIPE) {
+		file->pipe->written++;
+		file->pipe->taken++;
+	}
+	for (uint32_t i = 0; i < files->capacity; i++)
+		if (files->open[i].file && files->open[i].file->kind == FILE_EPOLL)
+			epoll_forget(files->open[i].file->epoll, index);
+}
+
 static void drop(struct files *files, int fd)
 {
-	struct open_file *open = &files->open[files->descriptors[fd].open - 1];
+	uint32_t index = files->descriptors[fd].open - 1u;
+	struct open_file *open = &files->open[index];
 
 	files->descriptors[fd] = (struct descriptor){0};
 	if (--open->users > 0)
 		return;
+	leave(files, index);
 	file_release(open->file);
 	*open = (struct open_file){0};
 }

@@ -11,12 +11,13 @@
  *
  * A struct files is immutable while it is shared (reference count above one)
  * and copied by the first change, as pages are. A struct file never changes
- * after it was made, but for a pipe and an eventfd, which belong to one table
- * only and are copied with it.
+ * after it was made, but for pipes, eventfds and epoll instances, which belong to
+ * one table only and are copied with it.
  */
 #ifndef KVMSB_LINUX_FILES_H
 #define KVMSB_LINUX_FILES_H
 
+#include "epoll.h"
 #include "event.h"
 #include "process.h"
 
@@ -44,6 +45,7 @@ enum file_kind {
 	FILE_STREAM,    /* a standard stream, process_config.streams */
 	FILE_PIPE,      /* both ends of a pipe(2) within the sandbox */
 	FILE_EVENT,     /* eventfd(2) */
+	FILE_EPOLL,     /* epoll_create(2) */
 	FILE_MADE,      /* a file whose content was made by us when it was opened */
 	FILE_MADE_DIRECTORY, /* a directory of such files */
 	FILE_KINDS,
@@ -60,6 +62,7 @@ struct file {
 	struct pipe *pipe;    /* FILE_PIPE */
 	uint64_t inode;       /* FILE_MEMORY(_DIRECTORY), FILE_PATH of one: in process->tmpfs; else 0 */
 	struct event event;   /* FILE_EVENT */
+	struct epoll *epoll;  /* FILE_EPOLL */
 	char *content;        /* FILE_MADE: of content_length bytes; allocated, or NULL */
 	uint64_t content_length;
 	uint32_t number;      /* without a path: what stat(2) and readlink(2) show, the same in copies */

@@ -191,7 +191,8 @@ static int64_t write_event(struct process *process, const struct open_file *open
 
 static bool is_seekable(const struct file *file)
 {
-	return file->kind != FILE_STREAM && file->kind != FILE_PIPE && file->kind != FILE_EVENT;
+	return file->kind != FILE_STREAM && file->kind != FILE_PIPE && file->kind != FILE_EVENT &&
+	       file->kind != FILE_EPOLL;
 }
 
 int input_output_check(const struct process *process, int fd, uint32_t access, uint64_t offset)
@@ -267,6 +268,8 @@ int64_t input(struct process *process, int fd, struct transfer *transfer, uint64
 		return read_zeros(transfer);
 	case FILE_RANDOM:
 		return input_random(transfer);
+	case FILE_EPOLL:
+		return -EINVAL;
 	default:
 		return 0; /* FILE_NULL */
 	}
@@ -320,6 +323,8 @@ int64_t output(struct process *process, int fd, struct transfer *transfer, uint6
 		return write_to_own(process, fd, transfer);
 	case FILE_FULL:
 		return transfer->left ? -ENOSPC : 0;
+	case FILE_EPOLL:
+		return -EINVAL;
 	case FILE_NULL:
 	case FILE_ZERO:
 	case FILE_RANDOM:

@@ -19,7 +19,11 @@ struct pipe *pipe_copy(const struct pipe *pipe)
 {
 	struct pipe *copy = pipe_create();
 
-	if (!copy || pipe->length == 0)
+	if (!copy)
+		return NULL;
+	copy->written = pipe->written;
+	copy->taken = pipe->taken;
+	if (pipe->length == 0)
 		return copy;
 	copy->data = malloc(pipe->length);
 	if (!copy->data) {
@@ -42,6 +46,7 @@ void pipe_destroy(struct pipe *pipe)
 
 void pipe_skip(struct pipe *pipe, uint32_t length)
 {
+	pipe->taken++;
 	pipe->start += length;
 	pipe->length -= length;
 	if (pipe->length == 0)
@@ -94,7 +99,9 @@ int64_t pipe_write(struct pipe *pipe, struct transfer *transfer)
 	if (error)
 		return error;
 	moved = transfer_gather(transfer, pipe->data + pipe->length, length);
-	if (moved > 0)
+	if (moved > 0) {
+		pipe->written++;
 		pipe->length += (uint32_t)moved;
+	}
 	return moved;
 }

@@ -19,6 +19,7 @@ struct pipe {
 	uint32_t room;  /* allocated */
 	uint32_t start; /* of what was written and not yet read */
 	uint32_t length;
+	uint32_t written, taken; /* times that something was: readiness.h */
 };
 
 /* NULL: no memory. */

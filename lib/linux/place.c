@@ -339,8 +339,10 @@ int place_of_file(const struct place_view *view, const struct file *file, struct
 	case FILE_STREAM:
 	case FILE_PIPE:
 	case FILE_EVENT:
+	case FILE_EPOLL:
 		place->kind = PLACE_PIPE;
-		place->mode = file->kind == FILE_EVENT ? 0600 : S_IFIFO | 0600;
+		place->mode = file->kind == FILE_EVENT || file->kind == FILE_EPOLL ? 0600
+		                                                                   : S_IFIFO | 0600;
 		place->number = file->number;
 		return 0;
 	case FILE_REGULAR:

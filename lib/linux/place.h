@@ -60,7 +60,7 @@ enum place_kind {
 	PLACE_DEVICE,   /* device */
 	PLACE_MADE,     /* made */
 	PLACE_ANCESTOR, /* a directory above something that exists */
-	PLACE_PIPE,     /* no path at all: a pipe, a standard stream, an eventfd */
+	PLACE_PIPE,     /* no path at all: a pipe, a standard stream, an eventfd, an epoll instance */
 };
 
 struct place_device;

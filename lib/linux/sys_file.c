@@ -46,7 +46,7 @@ static int64_t open_own(struct process *process, int fd, uint32_t flags)
 	if (!open)
 		return -ENOENT;
 	/* Of what has no path, only pipes can be opened again: Linux fs/inode.c no_open(). */
-	if (open->file->kind == FILE_EVENT)
+	if (open->file->kind == FILE_EVENT || open->file->kind == FILE_EPOLL)
 		return -ENXIO;
 	mode = open->flags & O_ACCMODE;
 	if (mode != wanted && mode != O_RDWR)
@@ -271,7 +271,7 @@ static int64_t make_event(struct process *process, uint32_t count, uint32_t flag
 	file = file_create(FILE_EVENT, -1, "");
 	if (!file)
 		return -ENOMEM;
-	file->event = (struct event){count, flags & EFD_SEMAPHORE};
+	file->event = (struct event){.count = count, .semaphore = flags & EFD_SEMAPHORE};
 	file->number = files_new_number(process);
 	return files_install(process, file, (flags & (EFD_CLOEXEC | EFD_NONBLOCK)) | O_RDWR);
 }

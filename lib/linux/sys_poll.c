@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poll, ppoll, select, pselect6. Files, devices and standard streams are
- * always ready; a pipe is what it is. If nothing is ready, nothing will be:
- * the call waits for its time-out, and without one the run ends as timed out.
+ * poll, ppoll, select, pselect6. If nothing is ready, nothing will be: the call
+ * waits for its time-out, and without one the run ends as timed out.
  */
 #include "deadline.h"
 #include "files.h"
 #include "guest_time.h"
 #include "handlers.h"
 #include "mm.h"
-#include "pipe.h"
+#include "readiness.h"
 
 #include "../util.h"
 
@@ -17,50 +16,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-
-#define READABLE (POLLIN | POLLRDNORM)
-#define WRITABLE (POLLOUT | POLLWRNORM)
-
-/* man 7 pipe and Linux fs/pipe.c pipe_poll(). */
-static int pipe_events(const struct process *process, const struct open_file *open)
-{
-	const struct pipe *pipe = open->file->pipe;
-
-	if ((open->flags & O_ACCMODE) == O_RDONLY)
-		return (pipe->length > 0 ? READABLE : 0) |
-		       (files_pipe_open(process, open->file, O_WRONLY) ? 0 : POLLHUP);
-	return (pipe->length < PIPE_CAPACITY ? WRITABLE : 0) |
-	       (files_pipe_open(process, open->file, O_RDONLY) ? 0 : POLLERR);
-}
-
-/* Linux fs/eventfd.c eventfd_poll(). */
-static int event_events(const struct event *event)
-{
-	return (event->count > 0 ? POLLIN : 0) | (event->count < EVENT_MAXIMUM ? POLLOUT : 0);
-}
-
-/* What is true of a descriptor, whatever was asked. */
-static int events_of(const struct process *process, int fd)
-{
-	const struct open_file *open = files_look(process, fd);
-
-	if (!open || open->file->kind == FILE_PATH)
-		return POLLNVAL;
-	if (open->file->kind == FILE_PIPE)
-		return pipe_events(process, open);
-	if (open->file->kind == FILE_EVENT)
-		return event_events(&open->file->event);
-	if (open->file->kind == FILE_STREAM)
-		return open->file->stream == 0 ? READABLE : WRITABLE;
-	return READABLE | WRITABLE;
-}
-
-static int64_t wait_for_time_out(struct process *process, uint64_t nanoseconds)
-{
-	if (nanoseconds == DEADLINE_NEVER)
-		return deadline_sleep(process, DEADLINE_NEVER);
-	return nanoseconds ? deadline_sleep(process, deadline_from_now(process, nanoseconds)) : 0;
-}
 
 /*
  * poll
@@ -83,13 +38,14 @@ static int64_t do_poll(struct process *process, uint64_t address, uint64_t count
 
 		entries[i].revents = 0;
 		if (entries[i].fd >= 0)
-			entries[i].revents = (short)(events & events_of(process, entries[i].fd));
+			entries[i].revents = (short)(events &
+			                             readiness_of_descriptor(process, entries[i].fd));
 		ready += entries[i].revents != 0;
 	}
 	error = guest_write(process, address, entries, count * sizeof(*entries));
 	if (error)
 		return error;
-	return ready ? ready : wait_for_time_out(process, nanoseconds);
+	return ready ? ready : readiness_wait(process, nanoseconds);
 }
 
 int64_t sys_poll(struct process *process, const uint64_t arguments[6])
@@ -171,8 +127,8 @@ static int write_sets(struct process *process, const struct select *select)
 /* Linux fs/select.c: the poll events that each set stands for; O_PATH has POLLNVAL only. */
 static int select_one(struct process *process, struct select *select, uint32_t fd)
 {
-	static const int events[3] = {READABLE | POLLHUP | POLLERR | POLLNVAL,
-	                              WRITABLE | POLLERR | POLLNVAL, POLLPRI | POLLNVAL};
+	static const int events[3] = {READY_TO_READ | POLLHUP | POLLERR | POLLNVAL,
+	                              READY_TO_WRITE | POLLERR | POLLNVAL, POLLPRI | POLLNVAL};
 	uint64_t bit = UINT64_C(1) << (fd % 64);
 	int is, ready = 0;
 
@@ -181,7 +137,7 @@ static int select_one(struct process *process, struct select *select, uint32_t f
 		return 0;
 	if (!files_look(process, (int)fd))
 		return -EBADF;
-	is = events_of(process, (int)fd);
+	is = readiness_of_descriptor(process, (int)fd);
 	for (int i = 0; i < 3; i++) {
 		if (!(select->asked[i][fd / 64] & bit) || !(is & events[i]))
 			continue;
@@ -209,7 +165,7 @@ static int64_t do_select(struct process *process, const uint64_t arguments[6], u
 	if (result < 0)
 		return result;
 	if (!ready) {
-		result = (int)wait_for_time_out(process, nanoseconds);
+		result = (int)readiness_wait(process, nanoseconds);
 		if (result)
 			return result;
 	}

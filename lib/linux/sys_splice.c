@@ -127,6 +127,11 @@ static bool is_source(const struct file *file)
 	       file->kind == FILE_RANDOM || file->kind == FILE_STREAM || file->kind == FILE_PIPE;
 }
 
+static bool is_target(const struct file *file)
+{
+	return file->kind != FILE_EVENT && file->kind != FILE_EPOLL;
+}
+
 /* In Linux's order: fs/splice.c do_splice(). */
 static int check(const struct process *process, const struct splice *splice)
 {
@@ -143,7 +148,7 @@ static int check(const struct process *process, const struct splice *splice)
 		return -EINVAL;
 	if (!from && !is_source(files_look(process, splice->from)->file))
 		return -EINVAL;
-	return files_look(process, splice->to)->file->kind == FILE_EVENT ? -EINVAL : 0;
+	return is_target(files_look(process, splice->to)->file) ? 0 : -EINVAL;
 }
 
 static int read_offset(struct process *process, int fd, uint32_t access, uint64_t address,

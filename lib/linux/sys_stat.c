@@ -288,6 +288,8 @@ static int64_t read_own_link(struct process *process, int fd, uint64_t address, 
 		text = file->path;
 	else if (file->kind == FILE_EVENT)
 		text = "anon_inode:[eventfd]";
+	else if (file->kind == FILE_EPOLL)
+		text = "anon_inode:[eventpoll]";
 	return give_text(process, text, strlen(text), address, size);
 }
 

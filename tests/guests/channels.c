@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -121,6 +122,11 @@ enum {
 	FD_FILE_TO_SPLICE,
 	FD_PIPE_TO_SPLICE,
 	FD_PIPE_TO_SPLICE_OUT,
+	FD_EVENT_TO_WATCH,
+	FD_EPOLL,
+	FD_EPOLL_TO_CHANGE,
+	FD_EPOLL_TO_EMPTY,
+	FD_EPOLL_TO_WAIT,
 };
 
 static uint64_t data_area[2 * WORDS] __attribute__((aligned(4096))) = {1};
@@ -516,6 +522,20 @@ static int add_to_event(void)
 	uint64_t value = 3;
 
 	return CALL(write, FD_EVENT, P(&value), 8) == 8;
+}
+
+static int watch(int epfd, int operation, unsigned events)
+{
+	struct epoll_event event = {.events = events, .data.u64 = MARK};
+
+	return CALL(epoll_ctl, epfd, operation, FD_EVENT_TO_WATCH, P(&event)) == 0;
+}
+
+static int wait_for_events(int epfd)
+{
+	struct epoll_event event;
+
+	return CALL(epoll_wait, epfd, P(&event), 1, 0) == 1;
 }
 
 static int drain_event(void)
@@ -919,6 +939,12 @@ static void open_events(const char *file)
 	move_descriptor((int)CALL(eventfd2, 1, 0), FD_EVENT_TO_DRAIN);
 	open_as(file, FD_FILE_TO_SPLICE);
 	pipe_as(FD_PIPE_TO_SPLICE, FD_PIPE_TO_SPLICE_OUT);
+	move_descriptor((int)CALL(eventfd2, 1, 0), FD_EVENT_TO_WATCH);
+	for (int fd = FD_EPOLL; fd <= FD_EPOLL_TO_WAIT; fd++)
+		move_descriptor((int)CALL(epoll_create1, 0), fd);
+	watch(FD_EPOLL_TO_CHANGE, EPOLL_CTL_ADD, EPOLLIN);
+	watch(FD_EPOLL_TO_EMPTY, EPOLL_CTL_ADD, EPOLLIN);
+	watch(FD_EPOLL_TO_WAIT, EPOLL_CTL_ADD, EPOLLIN | EPOLLONESHOT);
 }
 
 static void memory_as(int fd, long opened)
