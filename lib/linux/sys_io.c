@@ -197,7 +197,9 @@ static int64_t send_chunk(struct send *send)
 	result = output(send->process, send->to, &transfer, OFFSET_CURRENT);
 	if (result < 0)
 		return result;
-	send->offset += (uint64_t)result;
+	/* Devices have no position. */
+	if (file_is_regular(send->from))
+		send->offset += (uint64_t)result;
 	send->left -= (uint64_t)result;
 	send->done += (uint64_t)result;
 	return result < length;

@@ -182,7 +182,9 @@ static int64_t splice_at(struct process *process, const struct splice *splice)
 	else
 		result = move_out(process, splice->from, splice->to, offset, splice->length,
 		                  splice->flags, true);
-	if (result <= 0 || offset == OFFSET_CURRENT)
+	/* Devices have no position. */
+	if (result <= 0 || offset == OFFSET_CURRENT ||
+	    !file_is_regular(files_get(process, in ? splice->from : splice->to)))
 		return result;
 	offset += (uint64_t)result;
 	error = guest_write(process, address, &offset, sizeof(offset));

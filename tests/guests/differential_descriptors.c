@@ -10,6 +10,8 @@
 #include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -614,6 +616,151 @@ static void memory_files(void)
 	close_range(3, ~0u, 0);
 }
 
+/* Events, and what waits for them. */
+
+static uint64_t count;
+
+static void events(void)
+{
+	int fd = (int)TRY(eventfd2, 5, EFD_NONBLOCK);
+
+	TRY(eventfd2, 0, 1 << 20);
+	TRY(eventfd, 0);
+	TRY(read, fd, &count, 7);
+	TRY(read, fd, &count, 8);
+	say((long)count, "the count");
+	TRY(read, fd, &count, 8);
+	count = UINT64_MAX;
+	TRY(write, fd, &count, 8);
+	count = UINT64_MAX - 1;
+	TRY(write, fd, &count, 7);
+	TRY(write, fd, &count, 8);
+	count = 1;
+	TRY(write, fd, &count, 8);
+	TRY(write, fd, bad_addresses[7].address, 8);
+	TRY(pread64, fd, &count, 8, 0);
+	TRY(lseek, fd, 0, SEEK_SET);
+	TRY(sendfile, NULL_DEVICE, fd, 0, 8);
+	fd = (int)TRY(eventfd2, 2, EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK);
+	for (int i = 0; i < 3; i++)
+		TRY(read, fd, &count, 100);
+	TRY(fcntl, fd, F_GETFD);
+}
+
+/* The pipe has 100 bytes; what is told of it, and about a change of it. */
+static void watch(int epfd, int fd, unsigned events)
+{
+	struct epoll_event event = {.events = events, .data.u64 = 7}, told[2];
+
+	within("%#x", events);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_MOD, fd, &event);
+	for (int i = 0; i < 2; i++)
+		if (TRY(epoll_wait, epfd, told, 2, 0) > 0)
+			say((long)told[0].events, "the events");
+	TRY(write, PIPE_OUT, page, 10);
+	if (TRY(epoll_pwait, epfd, told, 2, 0, 0, 8) > 0)
+		say((long)told[0].events, "the events");
+	without();
+}
+
+static void polling(void)
+{
+	struct epoll_event event = {.events = EPOLLIN}, told[2];
+	const struct timespec no_time = {0};
+	int epfd, other;
+
+	open_all();
+	TRY(epoll_create, 0);
+	TRY(epoll_create1, 1);
+	epfd = (int)TRY(epoll_create1, EPOLL_CLOEXEC);
+	other = (int)TRY(epoll_create, 1);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, REGULAR, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, DIRECTORY, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, NULL_DEVICE, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, PATH, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, CLOSED, &event);
+	TRY(epoll_ctl, CLOSED, EPOLL_CTL_ADD, PIPE_IN, &event);
+	TRY(epoll_ctl, PIPE_OUT, EPOLL_CTL_ADD, PIPE_IN, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, epfd, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, PIPE_IN, bad_addresses[7].address);
+	TRY(epoll_ctl, epfd, 9, PIPE_IN, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_MOD, PIPE_IN, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_DEL, PIPE_IN, 0);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, PIPE_IN, &event);
+	TRY(epoll_ctl, epfd, EPOLL_CTL_ADD, PIPE_IN, &event);
+	watch(epfd, PIPE_IN, EPOLLIN);
+	watch(epfd, PIPE_IN, EPOLLIN | EPOLLET);
+	watch(epfd, PIPE_IN, EPOLLIN | EPOLLONESHOT);
+	watch(epfd, PIPE_IN, EPOLLOUT);
+	TRY(epoll_pwait2, epfd, told, 2, &no_time, 0, 8);
+	TRY(epoll_wait, epfd, told, 0, 0);
+	TRY(epoll_wait, epfd, told, INT32_MAX, 0);
+	TRY(epoll_wait, PIPE_IN, told, 1, 0);
+	TRY(epoll_wait, CLOSED, told, 1, 0);
+	TRY(epoll_pwait, epfd, told, 1, 0, page, 4);
+	TRY(read, other, page, 8);
+	TRY(write, other, page, 8);
+	TRY(close, PIPE_OUT);
+	if (TRY(epoll_wait, epfd, told, 2, 0) > 0)
+		say((long)told[0].events, "the events");
+	TRY(close, PIPE_IN);
+	TRY(epoll_wait, epfd, told, 2, 0);
+}
+
+/* Between pipes and files. */
+
+static void moving(void)
+{
+	long offset = 50;
+	int ends[2];
+
+	open_all();
+	TRY(pipe2, ends, O_NONBLOCK);
+	TRY(splice, REGULAR, 0, PIPE_OUT, 0, 10, 0);
+	TRY(splice, REGULAR, &offset, PIPE_OUT, 0, 10, 0);
+	say(offset, "the offset");
+	TRY(lseek, REGULAR, 0, SEEK_CUR);
+	TRY(tee, PIPE_IN, ends[1], 5, 0);
+	TRY(splice, PIPE_IN, 0, NULL_DEVICE, 0, 20, 0);
+	TRY(splice, PIPE_IN, 0, ends[1], 0, 10, SPLICE_F_NONBLOCK);
+	TRY(read, ends[0], page, 100);
+	TRY(splice, ends[0], 0, NULL_DEVICE, 0, 1, 0);
+	TRY(splice, CLOSED, 0, CLOSED, 0, 0, -1);
+	TRY(splice, REGULAR, 0, PIPE_OUT, 0, 1, 0x100);
+	TRY(splice, CLOSED, 0, PIPE_OUT, 0, 1, 0);
+	TRY(splice, REGULAR, 0, PIPE_IN, 0, 1, 0);
+	TRY(splice, REGULAR, 0, NULL_DEVICE, 0, 1, 0);
+	TRY(splice, PIPE_IN, 0, PIPE_OUT, 0, 1, 0);
+	TRY(splice, PIPE_IN, &offset, NULL_DEVICE, 0, 1, 0);
+	TRY(splice, REGULAR, 0, PIPE_OUT, &offset, 1, 0);
+	TRY(splice, DIRECTORY, 0, PIPE_OUT, 0, 1, 0);
+	offset = -1;
+	TRY(splice, REGULAR, &offset, PIPE_OUT, 0, 1, 0);
+	TRY(tee, PIPE_IN, PIPE_OUT, 1, 0);
+	TRY(tee, PIPE_IN, NULL_DEVICE, 1, 0);
+	TRY(tee, CLOSED, CLOSED, 0, 0);
+	TRY(tee, CLOSED, PIPE_OUT, 1, 0);
+	TRY(tee, PIPE_IN, ends[1], 1, 0x100);
+	TRY(vmsplice, PIPE_OUT, vector, 3, 0);
+	TRY(vmsplice, PIPE_IN, vector, 2, 0);
+	TRY(vmsplice, PIPE_IN, vector, 3, 0x100);
+	TRY(vmsplice, REGULAR, vector, 1, 0);
+	TRY(vmsplice, CLOSED, vector, 0, 0);
+	TRY(sync_file_range, REGULAR, 0, 0, 7);
+	TRY(sync_file_range, REGULAR, 0, 0, 8);
+	TRY(sync_file_range, REGULAR, -1, 0, 0);
+	TRY(sync_file_range, REGULAR, 1, INT64_MAX, 0);
+	TRY(sync_file_range, PIPE_IN, 0, 0, 0);
+	TRY(sync_file_range, CLOSED, 0, 0, 0);
+	TRY(name_to_handle_at, AT_FDCWD, "file", page, page, 0x8000);
+	TRY(open_by_handle_at, CLOSED, bad_addresses[7].address, 0);
+	TRY_OK(getdents, DIRECTORY, page, PAGE);
+	TRY(getdents, DIRECTORY, page, 5);
+	TRY(getdents, REGULAR, page, PAGE);
+	TRY(getdents, CLOSED, page, PAGE);
+	close_range(3, ~0u, 0);
+}
+
 int main(void)
 {
 	prepare();
@@ -625,5 +772,8 @@ int main(void)
 	closing();
 	sharing();
 	memory_files();
+	events();
+	polling();
+	moving();
 	return 0;
 }
