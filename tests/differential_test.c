@@ -183,13 +183,16 @@ static void execute(const char *const *words, const char *where, const char *out
 	const struct rlimit limit = {DESCRIPTORS, DESCRIPTORS};
 	int in = open_input();
 	int out = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int program;
 
 	if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0)
 		_exit(97);
 	syscall(SYS_close_range, 3u, ~0u, 0u);
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
-	if (setsid() < 0 || chdir(where))
+	/* Where it is built may be closed to whom it runs as. */
+	program = open(words[0], O_RDONLY | O_CLOEXEC);
+	if (program < 0 || setsid() < 0 || chdir(where))
 		_exit(97);
 	if (natively) {
 		if (setrlimit(RLIMIT_NOFILE, &limit))
@@ -199,7 +202,7 @@ static void execute(const char *const *words, const char *where, const char *out
 	umask(022);
 	/* Nothing here waits for long: what does, waits for ever. */
 	alarm(2 * SECONDS * time_scale());
-	execve(words[0], (char *const *)(uintptr_t)words, environment);
+	fexecve(program, (char *const *)(uintptr_t)words, environment);
 	_exit(96);
 }
 

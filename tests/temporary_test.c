@@ -18,7 +18,7 @@
 #define PYTHON "/usr/bin/python3"
 #define RUN                                                                                        \
 	"timeout 120 " TEST_KVMSB_RUN                                                              \
-	" --tmpfs 16M --allow-read /usr --allow-read /etc/ld.so.cache "
+	" --cwd / --tmpfs 16M --allow-read /usr --allow-read /etc/ld.so.cache "
 
 static char output[65536];
 
@@ -156,7 +156,7 @@ static void many_files(void **state)
 		return;
 	setenv("SCRIPT", many_script, 1);
 	assert_prints("timeout 120 " TEST_KVMSB_RUN
-	              " --tmpfs 6M --allow-read /usr --allow-read /etc/ld.so.cache " PYTHON
+	              " --cwd / --tmpfs 6M --allow-read /usr --allow-read /etc/ld.so.cache " PYTHON
 	              " -c \"$SCRIPT\"",
 	              "No space left on device\nTrue True True\n[]\n");
 }
