@@ -2401,6 +2401,38 @@ static void test_growing_windows(void **state)
 	world_end(&world);
 }
 
+/* Who fills memory from its end does, too. */
+static void test_windows_that_go_down(void **state)
+{
+	static const uint64_t masters[] = {32, 64, 128, 256, 512, 512};
+	struct world world, fork;
+	uint64_t page = BASE + PAGES(3999);
+
+	(void)state;
+	world_begin(&world);
+	map_at(&world, BASE, 4000, RW);
+	assert_int_equal(mm_fault(&world.process, page, SPACE_WRITE, true), 0);
+	assert_int_equal(world.fake.last_map_length, PAGES(1));
+	for (size_t i = 0; i < ARRAY_SIZE(masters); i++) {
+		assert_int_equal(mm_fault(&world.process, page - PAGES(1), SPACE_WRITE, true), 0);
+		page -= world.fake.last_map_length;
+		assert_int_equal(world.fake.last_map_start, page);
+		assert_int_equal(world.fake.last_map_length, PAGES(masters[i]));
+	}
+	/* No further than to what is there. */
+	assert_int_equal(mm_fault(&world.process, BASE + PAGES(10), SPACE_WRITE, true), 0);
+	assert_int_equal(mm_fault(&world.process, BASE, SPACE_WRITE, true), 0);
+	assert_int_equal(world.fake.last_map_start, BASE);
+	assert_int_equal(world.fake.last_map_length, PAGES(10));
+	world_freeze(&world);
+	world_fork(&fork, &world);
+	/* What its master has above says nothing of the fork. */
+	assert_int_equal(mm_fault(&fork.process, BASE + PAGES(2000), SPACE_WRITE, true), 0);
+	assert_int_equal(fork.fake.last_map_start, BASE + PAGES(2000));
+	world_end(&fork);
+	world_end(&world);
+}
+
 /* Files' own pages. */
 
 static uint64_t map_content(struct world *world, uint64_t pages, uint64_t prot, uint64_t flags)
@@ -2678,6 +2710,7 @@ int main(void)
 		cmocka_unit_test(test_prefault_later),
 		cmocka_unit_test(test_prefault_limit),
 		cmocka_unit_test(test_growing_windows),
+		cmocka_unit_test(test_windows_that_go_down),
 		cmocka_unit_test(test_shown_files),
 		cmocka_unit_test(test_shown_files_that_become_writable),
 		cmocka_unit_test(test_shown_library),

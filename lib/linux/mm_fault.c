@@ -74,41 +74,49 @@ static uint64_t affordable(const struct process *process, uint64_t pages)
 	return min_u64(pages, space_room(process->space) / ROOM_SHARE);
 }
 
-/*
- * Doubled as long as the pages so far below are there. In a fork only where its
- * master has nothing: what that has below is not what the fork has used.
- */
-static uint64_t grown_pages(const struct process *process, const struct range *range, uint64_t page,
-                            uint64_t least)
+/* Whether a fork's window may grow: what its master has in the range is not what the fork has used. */
+static bool may_grow(const struct process *process, const struct range *range)
 {
-	uint64_t most = is_fork(process) ? FORK_MOST_PAGES : MASTER_MOST_PAGES, pages = least;
-	uint64_t below = (page - range->start) >> PAGE_SHIFT;
+	return range->file == NULL && (range->flags & RANGE_GROWS_DOWN) == 0 &&
+	       (!is_fork(process) || (range->flags & RANGE_ORIGINAL) == 0);
+}
 
-	if (range->file != NULL || (range->flags & RANGE_GROWS_DOWN) != 0 || below == 0 ||
-	    (is_fork(process) && (range->flags & RANGE_ORIGINAL) != 0) ||
-	    !is_mapped(process, page - PAGE_SIZE))
+/* Who fills memory from its end, as sort(1) does with its lines: the page above is there, that below not. */
+static bool goes_down(const struct process *process, const struct range *range, uint64_t page)
+{
+	return may_grow(process, range) && page > range->start && page + PAGE_SIZE < range->end &&
+	       is_mapped(process, page + PAGE_SIZE) && !is_mapped(process, page - PAGE_SIZE);
+}
+
+/* Doubled as long as the pages so far behind are there: below, or above for who goes down. */
+static uint64_t window_pages(const struct process *process, const struct range *range,
+                             uint64_t page, bool down)
+{
+	uint64_t least = least_pages(process, range, page), pages = least;
+	uint64_t most = is_fork(process) ? FORK_MOST_PAGES : MASTER_MOST_PAGES;
+	uint64_t behind = (down ? range->end - PAGE_SIZE - page : page - range->start) >> PAGE_SHIFT;
+	uint64_t step = down ? PAGE_SIZE : -PAGE_SIZE;
+
+	if (!may_grow(process, range) || behind == 0 || !is_mapped(process, page + step))
 		return least;
-	while (pages < most && pages <= below && is_mapped(process, page - pages * PAGE_SIZE))
+	while (pages < most && pages <= behind && is_mapped(process, page + pages * step))
 		pages *= 2;
 	return max_u64(affordable(process, pages), least);
 }
 
-static uint64_t window_pages(const struct process *process, const struct range *range, uint64_t page)
-{
-	return grown_pages(process, range, page, least_pages(process, range, page));
-}
-
 /*
  * Pages around `page` that are likely to be used next: around it in a file,
- * whose code is run in any order, below it in a stack, else above it.
+ * whose code is run in any order, below it in a stack and for who goes down, else
+ * above it.
  */
-static struct window desired_window(const struct range *range, uint64_t page, uint64_t length)
+static struct window desired_window(const struct range *range, uint64_t page, uint64_t length,
+                                    bool down)
 {
 	struct window window = {.start = page};
 
 	if (range->file != NULL)
 		window.start = align_down(page, length);
-	else if ((range->flags & RANGE_GROWS_DOWN) != 0)
+	else if (down || (range->flags & RANGE_GROWS_DOWN) != 0)
 		window.start = page + PAGE_SIZE > length ? page + PAGE_SIZE - length : 0;
 	window.end = min_u64(window.start + length, range->end);
 	window.start = max_u64(window.start, range->start);
@@ -245,7 +253,7 @@ static int show(struct process *process, const struct range *range, const struct
 /* The part of the range around `page` that one table translates. */
 static int show_around(struct process *process, const struct range *range, uint64_t page)
 {
-	struct window window = desired_window(range, page, SHOWN_BYTES);
+	struct window window = desired_window(range, page, SHOWN_BYTES, false);
 	int result;
 
 	if (!shows_file(process, range))
@@ -291,8 +299,9 @@ static bool shares_zeros(const struct process *process, const struct range *rang
 static int fault_absent(struct process *process, const struct range *range, uint64_t page,
                         unsigned access)
 {
-	uint64_t pages = window_pages(process, range, page);
-	struct window window = desired_window(range, page, pages * PAGE_SIZE);
+	bool down = goes_down(process, range, page);
+	uint64_t pages = window_pages(process, range, page, down);
+	struct window window = desired_window(range, page, pages * PAGE_SIZE, down);
 	bool zeros = shares_zeros(process, range, access);
 	int result;
 
