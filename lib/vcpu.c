@@ -453,8 +453,11 @@ static int run(struct vcpu *vcpu, uint64_t deadline, uint64_t *kvm_runs)
 
 		if (result < 0)
 			return result;
+		/* A timer whose time has passed may still be late: nothing of the guest runs then. */
+		vcpu->run->immediate_exit = now >= deadline;
 		/* KVM clears what it has taken of kvm_dirty_regs: a second try goes on from there. */
 		result = run_timed(vcpu, now, kvm_runs);
+		vcpu->run->immediate_exit = 0;
 		if (result != -EINTR && result != -EAGAIN)
 			return result;
 		if (time_limit_over(&vcpu->time_limit, deadline))

@@ -372,6 +372,42 @@ static void limits_three_deep(void **unused)
 	kvmsb_destroy(master);
 }
 
+/* A host whose timers come a second after their time. */
+static _Thread_local bool timers_are_late;
+
+int __real_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
+                         struct itimerspec *before);
+int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
+                         struct itimerspec *before);
+
+int __wrap_timer_settime(timer_t timer, int flags, const struct itimerspec *at,
+                         struct itimerspec *before)
+{
+	struct itimerspec later = *at;
+
+	later.it_value.tv_sec += timers_are_late;
+	return __real_timer_settime(timer, flags, &later, before);
+}
+
+/* Time that is over before the guest is entered: nothing of it runs. */
+static void no_time_at_all(void **unused)
+{
+	struct kvmsb *master = make(1);
+	struct caller caller = {.fork = fixture_fork(master), .symbol = "one", .timeout_ns = 1};
+
+	(void)unused;
+	timers_are_late = true;
+	for (unsigned i = 0; i < 100; i++) {
+		caller_call(&caller);
+		assert_int_equal(caller.failed, 0);
+		assert_outcome(caller.fork, &caller.result, KVMSB_OUTCOME_TIMED_OUT);
+		assert_int_equal(kvmsb_reset(caller.fork), 0);
+	}
+	timers_are_late = false;
+	kvmsb_destroy(caller.fork);
+	kvmsb_destroy(master);
+}
+
 /* A thread ends with a processor that is idle and a timer that is armed: the next has its own. */
 static void a_thread_ends_before_its_timer(void **unused)
 {
@@ -404,6 +440,7 @@ int main(void)
 		LIMITED(signals_of_others_change_nothing),
 		LIMITED(long_and_short_in_turn),
 		LIMITED(limits_three_deep),
+		LIMITED(no_time_at_all),
 		LIMITED(a_thread_ends_before_its_timer),
 	};
 
