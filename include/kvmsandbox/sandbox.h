@@ -161,14 +161,15 @@ struct kvmsb_options {
 	 * SIGXFSZ and -EFBIG for the guest); 0: no limit but the host's. */
 	uint64_t file_size_limit;
 
-	/* Bytes of a private /tmp in memory, names and all else counted; at least 64 KiB; 0: there is
-	 * none. It is empty at first, but for options.directory where that lies in it. What the master left in it its forks see, each changes its own,
-	 * and a reset puts the master's back. It hides what the host has there, but for rules of
-	 * `paths` beneath it. It is memory of the host beyond fork_memory_limit, for each sandbox that
-	 * changes something as much as it changes. Files of memfd_create(2) count with it; without it
-	 * they may take 64 MiB, or fork_memory_limit where that is less. Such files can be mapped
-	 * MAP_PRIVATE, and MAP_SHARED for reading; a page keeps what the file had when it was first
-	 * used. MAP_SHARED for writing is -ENODEV. */
+	/* Bytes of a private /tmp in memory, names and all else counted; at least 64 KiB; 0: there
+	 * is none. It is empty at first, but for options.directory where that lies in it. What the
+	 * master left in it its forks see, each changes its own, and a reset puts the master's
+	 * back. It hides what the host has there, but for rules of `paths` beneath it. It is memory
+	 * of the host beyond fork_memory_limit, for each sandbox that changes something as much as
+	 * it changes. Files of memfd_create(2) count with it; without it they may take 64 MiB, or
+	 * fork_memory_limit where that is less. Such files can be mapped MAP_PRIVATE, and
+	 * MAP_SHARED for reading; a page keeps what the file had when it was first used.
+	 * MAP_SHARED for writing is -ENODEV. */
 	uint64_t temporary_size;
 
 	const struct kvmsb_override *overrides; /* system calls that the host answers itself (override.h) */

@@ -320,9 +320,10 @@ static int complete(struct command *program)
 }
 
 /*
- * Its native time, its exits, its creation, and the pages that it touches first. Linux
- * brings in 16 pages of a file at once, so that its own faults are fewer: they count
- * only where KVM does not tell.
+ * Its native time, its exits, its creation, and the pages that it touches first: no
+ * fewer than Linux had faults for natively, which brings in 16 pages of a file by
+ * one; and no fewer than KVM brought in, which does not see what the host fills for
+ * read(2).
  */
 static int measure_allowance(struct bench *bench, struct command *program, struct sample *sample)
 {
@@ -330,7 +331,7 @@ static int measure_allowance(struct bench *bench, struct command *program, struc
 	double pages;
 	int result = complete(program);
 
-	pages = program->pages > 0 ? program->pages : program->native_pages;
+	pages = program->pages > program->native_pages ? program->pages : program->native_pages;
 	if (result == 0)
 		result = measure_exit_roundtrip(bench, &exit);
 	if (result == 0)
