@@ -20,11 +20,6 @@ static const struct system_call table[] = {
 #undef SYSTEM_CALL
 };
 
-uint32_t system_call_limit(void)
-{
-	return ARRAY_SIZE(table);
-}
-
 const struct system_call *system_call_find(uint32_t number)
 {
 	return number < ARRAY_SIZE(table) && table[number].name ? &table[number] : NULL;

@@ -26,9 +26,6 @@ struct system_call {
 	const char *note;
 };
 
-/* One past the highest number that has a row. */
-uint32_t system_call_limit(void);
-
 /* NULL: no such system call. */
 const struct system_call *system_call_find(uint32_t number);
 

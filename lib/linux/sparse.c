@@ -303,15 +303,3 @@ int sparse_remove(struct sparse *array, uint64_t index)
 	prune(array, index, &way);
 	return 0;
 }
-
-int sparse_cut(struct sparse *array, uint64_t from)
-{
-	uint64_t index = from;
-	int error = 0;
-
-	if (from == 0)
-		sparse_release(array);
-	while (error == 0 && sparse_next(array, &index))
-		error = sparse_remove(array, index);
-	return error;
-}

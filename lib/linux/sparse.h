@@ -68,7 +68,4 @@ int sparse_reach(struct sparse *array, uint64_t index, struct shared ***slot);
 /* Removes what is there, if anything. Returns 0, or -ENOMEM: nothing has changed. */
 int sparse_remove(struct sparse *array, uint64_t index);
 
-/* Removes all from an index on. On -ENOMEM some of it is still there. */
-int sparse_cut(struct sparse *array, uint64_t from);
-
 #endif
