@@ -8,7 +8,7 @@
  */
 #include "sandbox_fixture.h"
 
-#include "guests/handover.h"
+#include "handover_report.h"
 #include "layout.h"
 #include "probe.h"
 #include "time_scale.h"
@@ -151,17 +151,6 @@ struct bench {
 	const struct ending *middle;
 	unsigned traces;
 };
-
-static void read_report(struct kvmsb *fork, struct handover_report *report)
-{
-	const size_t header = 512;
-
-	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "report_area"), report,
-	                                   sizeof(*report)),
-	                 0);
-	/* Which components XSAVE found in their initial state; their bytes say the same. */
-	memset(report->extended + header, 0, 64);
-}
 
 static void check_masters_state(const struct handover_report *clean)
 {

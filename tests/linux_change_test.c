@@ -6,10 +6,12 @@
  */
 #include "fake_guest.h"
 
+#include "failing_allocations.h"
 #include "linux/dispatch.h"
 #include "linux/files.h"
 #include "linux/handlers.h"
 #include "linux/policy.h"
+#include "open_descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -1383,43 +1385,7 @@ static void test_no_descriptor_of_the_host(void **state)
  * Without memory, and with a host that fails.
  */
 
-static unsigned allocations, fail_at;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-char *__wrap_strdup(const char *text);
-
 static unsigned calls, call_to_fail;
-
-static bool fails(void)
-{
-	return fail_at && ++allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return fails() ? NULL : __real_realloc(pointer, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
 
 /* Calls of the host on files. */
 
@@ -1481,15 +1447,6 @@ int __wrap_unlinkat(int fd, const char *name, int flags)
 	return call_fails() ? -1 : __real_unlinkat(fd, name, flags);
 }
 
-static unsigned count_descriptors(void)
-{
-	unsigned count = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
-
 /* What changes files; stops at the first call that fails and returns its result. */
 static int64_t change_files(struct fixture *fixture)
 {
@@ -1536,10 +1493,9 @@ static void test_every_allocation_fails_once(void **state)
 	int64_t result = -ENOMEM;
 
 	for (n = 1; n < 100 && result; n++) {
-		allocations = 0;
-		fail_at = n;
+		allocations_fail_at(n);
 		result = change_files(fixture);
-		fail_at = 0;
+		allocations_stop_failing();
 		assert_true(result == 0 || result == -ENOMEM);
 		clean(fixture);
 		assert_int_equal(count_descriptors(), before);
@@ -1549,10 +1505,9 @@ static void test_every_allocation_fails_once(void **state)
 		const struct kvmsb_path_rule rules[] = {KVMSB_ALLOW_MAPPED("/a", "/tmp", 3),
 		                                        KVMSB_ALLOW_MAPPED("/a/b", "/tmp", 1)};
 
-		allocations = 0;
-		fail_at = n;
+		allocations_fail_at(n);
 		result = policy_create(&policy, rules, 2, NULL);
-		fail_at = 0;
+		allocations_stop_failing();
 		if (result == 0)
 			break;
 		assert_int_equal(result, -ENOMEM);

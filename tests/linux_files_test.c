@@ -5,14 +5,15 @@
  */
 #include "fake_guest.h"
 
+#include "failing_allocations.h"
 #include "linux/deadline.h"
 #include "linux/files.h"
 #include "linux/pipe.h"
 #include "linux/policy.h"
 #include "linux/signals.h"
 #include "linux/transfer.h"
+#include "open_descriptors.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <layout.h>
@@ -1561,17 +1562,6 @@ static void test_pipes_of_forks(void **state)
 	assert_int_equal(CALL(master, SYS_read, ends[0], DATA_AT, 100), 4);
 }
 
-static unsigned count_descriptors(void)
-{
-	DIR *listing = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(listing))
-		count++;
-	closedir(listing);
-	return count;
-}
-
 static void test_reset_closes(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1647,42 +1637,6 @@ static void test_forks_in_parallel(void **state)
  * Every allocation failing once.
  */
 
-static unsigned fail_at, allocations; /* 0: none fails */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-char *__wrap_strdup(const char *text);
-
-static bool fails(void)
-{
-	return fail_at && ++allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return fails() ? NULL : __real_realloc(pointer, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
 /* What needs memory; stops at the first call that fails and returns its result. */
 static int64_t use_memory(struct fixture *fixture, struct fake_guest *guest)
 {
@@ -1729,6 +1683,7 @@ static void test_every_allocation_fails_once(void **state)
 	int64_t result = -ENOMEM;
 	int32_t ends[2];
 	unsigned n;
+	bool failed;
 
 	make_pipe(master, 0, ends);
 	assert_int_equal(CALL(master, SYS_write, ends[1], DATA_AT, 100), 100);
@@ -1738,17 +1693,16 @@ static void test_every_allocation_fails_once(void **state)
 	assert_int_equal(CALL(master, SYS_close, 5), 0);
 	for (n = 1; n < 200; n++) {
 		fake_guest_fork(&fork, master);
-		allocations = 0;
-		fail_at = n;
+		allocations_fail_at(n);
 		result = CALL(&fork, SYS_close_range, ends[0], ends[1], 0);
 		if (!result)
 			result = use_memory(fixture, &fork);
-		fail_at = 0;
+		failed = allocations_stop_failing();
 		assert_true(result == 0 || result == -ENOMEM);
 		process_reset(&fork.process, &master->process);
 		fake_guest_destroy(&fork);
 		assert_int_equal(count_descriptors(), before);
-		if (allocations < n)
+		if (!failed)
 			break;
 	}
 	assert_int_equal(result, 0);

@@ -6,6 +6,7 @@
  */
 #include "fake_guest.h"
 
+#include "failing_allocations.h"
 #include "linux/deadline.h"
 #include "linux/files.h"
 #include "linux/policy.h"
@@ -663,42 +664,6 @@ static void test_rules_come_first(void **state)
  * No memory.
  */
 
-static unsigned fail_at, allocations; /* 0: none fails */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-char *__wrap_strdup(const char *text);
-
-static bool fails(void)
-{
-	return fail_at && ++allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-	return fails() ? NULL : __real_realloc(pointer, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
 /* In a fork, so that each of the opens also copies the table. */
 static bool open_without_memory(struct fixture *fixture, const char *path, unsigned n)
 {
@@ -707,11 +672,9 @@ static bool open_without_memory(struct fixture *fixture, const char *path, unsig
 	bool failed;
 
 	fake_guest_fork(&fork, &fixture->guest);
-	fail_at = n;
-	allocations = 0;
+	allocations_fail_at(n);
 	result = open_path(&fork, path, O_RDONLY);
-	fail_at = 0;
-	failed = allocations >= n;
+	failed = allocations_stop_failing();
 	if (failed)
 		assert_int_equal(result, -ENOMEM);
 	else

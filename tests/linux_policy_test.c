@@ -10,6 +10,7 @@
 #include "linux/path.h"
 #include "linux/place.h"
 #include "linux/policy.h"
+#include "open_descriptors.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -290,17 +291,6 @@ static void test_rules_are_checked(void **state)
 	assert_int_equal(policy_create(&policy, NULL, 0, NULL), 0);
 	policy_destroy(policy);
 	policy_destroy(NULL);
-}
-
-static unsigned count_descriptors(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory))
-		count++;
-	closedir(directory);
-	return count;
 }
 
 static void test_failure_closes_descriptors(void **state)

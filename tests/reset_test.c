@@ -10,7 +10,7 @@
 #include "sandbox_fixture.h"
 
 #include "guests/channels.h"
-#include "guests/handover.h"
+#include "handover_report.h"
 #include "http/exchange.h"
 #include "linux/files.h"
 #include "linux/mm_internal.h"
@@ -479,17 +479,6 @@ static const struct {
 #define COMPONENT(bit, name, count, bytes) {bit, #name, count, bytes},
 #include "channels.def"
 };
-
-static void read_report(struct kvmsb *fork, struct handover_report *report)
-{
-	const size_t header = 512;
-
-	assert_int_equal(kvmsb_memory_read(fork, fixture_symbol(fork, "report_area"), report,
-	                                   sizeof(*report)),
-	                 0);
-	/* Which components are in their initial state; their bytes say the same. */
-	memset(report->extended + header, 0, 64);
-}
 
 static void report(struct kvmsb *fork, struct handover_report *report)
 {

@@ -9,6 +9,7 @@
 #include "channels.h"
 
 #include "api.h"
+#include "system_call.h"
 
 #include <asm/prctl.h>
 #include <errno.h>
@@ -147,21 +148,6 @@ extern const unsigned char code_page[], replaced_text[];
 extern const char __executable_start[], _end[];
 __asm__(".text\n.balign 4096\ncode_page: mov $1, %eax\nret\n"
         ".balign 4096\nreplaced_text: mov $1, %eax\nret\n.balign 4096\n");
-
-static long system_call(long number, const long *arguments)
-{
-	register long r10 __asm__("r10") = arguments[3];
-	register long r8 __asm__("r8") = arguments[4];
-	register long r9 __asm__("r9") = arguments[5];
-	long result = number;
-
-	__asm__ volatile("syscall"
-	                 : "+a"(result)
-	                 : "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(r10),
-	                   "r"(r8), "r"(r9)
-	                 : "rcx", "r11", "memory");
-	return result;
-}
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {

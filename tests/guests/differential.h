@@ -12,6 +12,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "system_call.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -72,21 +74,6 @@ static char circumstance[64];
 
 /* A page to read and write, with nothing mapped behind its end; and the place behind it. */
 static char *page, *page_end;
-
-static inline long system_call(long number, const long *arguments)
-{
-	register long r10 __asm__("r10") = arguments[3];
-	register long r8 __asm__("r8") = arguments[4];
-	register long r9 __asm__("r9") = arguments[5];
-	long result = number;
-
-	__asm__ volatile("syscall"
-	                 : "+a"(result)
-	                 : "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(r10),
-	                   "r"(r8), "r"(r9)
-	                 : "rcx", "r11", "memory");
-	return result;
-}
 
 static inline void tell_circumstance(void)
 {
