@@ -43,7 +43,8 @@ static int serve(struct kvmsb *fork, const char *url)
 	if (response.status == 0)
 		return unexpected(fork, &result);
 	printf("%d %s\n", response.status, response.content_type);
-	fwrite(response.body, 1, response.body_length, stdout);
+	for (size_t i = 0; i < response.body_count; i++)
+		fwrite(response.body[i].iov_base, 1, response.body[i].iov_len, stdout);
 	error = kvmsb_reset(fork); /* the response lives until here */
 	return error < 0 ? failed(fork, "reset", error) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -84,7 +85,7 @@ static bool begins_with(const struct kvmsb_http_field *field, const char *name)
 /* As an HTTP/1.1 response, with plain line ends, and a body that ends its last line. */
 static void print_response(const struct kvmsb_http_response *response)
 {
-	const char *body = response->body;
+	char last = '\n';
 
 	printf("HTTP/1.1 %d\n", response->status);
 	if (response->content_type[0] != '\0')
@@ -92,11 +93,14 @@ static void print_response(const struct kvmsb_http_response *response)
 	for (size_t i = 0; i < response->field_count; i++)
 		if (!begins_with(&response->fields[i], "Content-Length:"))
 			printf("%.*s\n", (int)response->fields[i].length, response->fields[i].text);
-	printf("Content-Length: %zu\n\n", response->body_length);
-	if (response->body_length == 0)
-		return;
-	fwrite(body, 1, response->body_length, stdout);
-	if (body[response->body_length - 1] != '\n')
+	printf("Content-Length: %" PRIu64 "\n\n", response->body_length);
+	for (size_t i = 0; i < response->body_count; i++) {
+		const struct iovec *piece = &response->body[i];
+
+		fwrite(piece->iov_base, 1, piece->iov_len, stdout);
+		last = ((const char *)piece->iov_base)[piece->iov_len - 1];
+	}
+	if (last != '\n')
 		putchar('\n');
 }
 

@@ -229,6 +229,9 @@ static int configure(struct program *program, struct kvmsb_error *error)
 	result = copy_policy(&config->ask, options->policy, error);
 	if (result < 0)
 		return result;
+	result = http_config_init(&program->http, options, error);
+	if (result < 0)
+		return result;
 	config->file_size_limit = options->file_size_limit;
 	config->temporary_size = options->temporary_size;
 	config->memory_file_limit = memory_file_limit(options);

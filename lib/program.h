@@ -7,6 +7,7 @@
 #ifndef KVMSB_PROGRAM_H
 #define KVMSB_PROGRAM_H
 
+#include "http/config.h"
 #include "linux/exec.h"
 #include "linux/process.h"
 #include "machine.h"
@@ -18,6 +19,7 @@
 struct program {
 	struct kvmsb_options options; /* no zero defaults left; its pointers are the caller's: use only in create */
 	struct process_config config;
+	struct http_config http;
 	struct exec_program executable;
 	void *bytes; /* of executable, owned */
 };

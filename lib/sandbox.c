@@ -151,6 +151,7 @@ static int load(struct kvmsb *sandbox, const struct kvmsb_options *options, stru
 	if (result < 0)
 		return error_set(error, result, "%s", strerror(-result));
 	connect(sandbox);
+	sandbox->hypercalls.config = &program->http;
 	result = load_program(sandbox, options, error);
 	if (result < 0)
 		return result;

@@ -58,6 +58,8 @@ struct fake_guest *fake_guest_create(void)
 	guest->config.streams[2] = (struct kvmsb_stream){.write = keep_log, .user = guest};
 	guest->config.memory_limit = 123 << 20;
 	guest->process.config = &guest->config;
+	guest->http.log_limit = UINT64_MAX;
+	guest->hypercalls.config = &guest->http;
 	guest->process.space = &guest->space;
 	guest->process.registers = &guest->registers;
 	assert_int_equal(signals_create(&guest->process.signals), 0);

@@ -33,6 +33,7 @@ struct fake_guest {
 	struct space space;
 	struct kvmsb_registers registers;
 	struct hypercalls hypercalls;
+	struct http_config http;
 	uint8_t memory[FAKE_END - FAKE_ARENA];
 	uint64_t read;     /* bytes copied out of the arena */
 	uint64_t next;     /* address of the next fake_put() */

@@ -9,6 +9,7 @@
  * Then, one by one, what /dev/kvm may answer on another machine.
  */
 #include "fault_injection.h"
+#include "response_body.h"
 #include "sandbox_fixture.h"
 
 #include "probe.h"
@@ -234,8 +235,7 @@ static bool request(struct scene *scene)
 		return false;
 	if (!judge_outcome(scene, "kvmsb_request", scene->fork, &result, KVMSB_OUTCOME_HYPERCALL))
 		return false;
-	if (response.status != 200 || response.body_length != strlen(what.url) ||
-	    memcmp(response.body, what.url, response.body_length) != 0)
+	if (response.status != 200 || !body_is(&response, what.url, strlen(what.url)))
 		broken(scene, "the response is not the handler's: status %d", (int)response.status);
 	return true;
 }

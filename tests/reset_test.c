@@ -1012,6 +1012,7 @@ FIELDS limits limits_fields = {
 };
 
 FIELDS hypercalls hypercalls_fields = {
+	AS("config: the program's"),
 	PARTS("entries: ENDING(denied)"),
 	AS("ready: ENDING(denied)"),
 	AS("exchange: exchange_fields"),
@@ -1022,10 +1023,15 @@ FIELDS http_exchange exchange_fields = {
 	PARTS("method: of each request"),
 	PARTS("request_fields: request_field..."),
 	PARTS("response_fields: response_field..."),
+	AS("user: the host's"),
+	AS("logged: of each request"),
 	AS("status: nothing_is_left_of_a_response"),
+	AS("source: the same"),
 	AS("content_type: the same"),
-	AS("body: the same"),
-	AS("body_length: the same"),
+	PARTS("content: the same"),
+	PARTS("stream: the same"),
+	PARTS("cache: of each request"),
+	AS("exception: of each request"),
 };
 
 /* All are REGISTER rows, but RIP, with which every call starts anew. */

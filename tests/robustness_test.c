@@ -760,6 +760,7 @@ static void destroyed_while_it_responds(void **unused)
 	request.url = "/";
 	assert_int_equal(kvmsb_request(pair.fork, &request, &response, &result), -ECANCELED);
 	assert_int_equal(response.status, 0);
+	assert_int_equal(response.body_count, 0);
 	assert_null(response.body);
 	assert_null(response.content_type);
 	assert_null(response.fields);

@@ -5,6 +5,7 @@
  */
 #include "soak.h"
 
+#include "response_body.h"
 #include "sequence.h"
 #include "time_scale.h"
 #include "util.h"
@@ -433,8 +434,7 @@ static int request(struct worker *worker, struct member *member)
 	snprintf(url, sizeof(url), "/%c%llx", 'A' + (int)page, (unsigned long long)value);
 	what.url = url;
 	failed = kvmsb_request(member->fork, &what, &response, &result);
-	if (failed < 0 || response.status != 200 || response.body_length != strlen(url) ||
-	    memcmp(response.body, url, strlen(url)) != 0)
+	if (failed < 0 || response.status != 200 || !body_is(&response, url, strlen(url)))
 		return soak_fail(worker, "%d, %s, status %d", failed,
 		                 describe(member->fork, &result), response.status);
 	member->model.pages[page] = value;

@@ -8,6 +8,7 @@
  * The traced process is this program again: "--traced CASE ENTRY".
  */
 #include "sandbox_fixture.h"
+#include "response_body.h"
 #include "time_scale.h"
 
 #include "util.h"
@@ -145,8 +146,7 @@ static void operate_request(struct subject *subject)
 		fail_msg("kvmsb_request: %s", kvmsb_detail(subject->fork));
 	assert_outcome(subject->fork, &result, KVMSB_OUTCOME_HYPERCALL);
 	assert_int_equal(response.status, 200);
-	assert_int_equal(response.body_length, strlen(request.url));
-	assert_memory_equal(response.body, request.url, response.body_length);
+	assert_true(body_is(&response, request.url, strlen(request.url)));
 	subject->kvm_runs += result.kvm_runs;
 }
 

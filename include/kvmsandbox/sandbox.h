@@ -67,6 +67,7 @@ extern "C" {
 #endif
 
 struct kvmsb;
+struct kvmsb_http_ops;
 
 /*
  * How a guest's ring 3 reaches the host. The library probes once per process
@@ -174,7 +175,16 @@ struct kvmsb_options {
 
 	const struct kvmsb_override *overrides; /* system calls that the host answers itself (override.h) */
 	size_t override_count;
+
+	const struct kvmsb_http_ops *http; /* what the host does for requests (http.h); NULL: defaults */
+	uint64_t error_timeout_ns;  /* time limit of a guest's on_error; 0: 1 s */
+	uint64_t stream_timeout_ns; /* of each call for a piece of a streamed response; 0: 2 s */
+	uint64_t log_limit;         /* bytes that sys_log() passes on in a run of main() or a request; what
+	                               comes after is dropped. 0: 1 MiB */
+	uint32_t http_flags;        /* KVMSB_HTTP_CONTROL_EPHEMERAL; others: -EINVAL */
+	uint32_t reserved;          /* zero */
 };
+#define KVMSB_HTTP_CONTROL_EPHEMERAL 1u /* sys_make_ephemeral() works */
 #define KVMSB_NO_LEARNING UINT32_MAX
 #define KVMSB_OPTIONS_INIT KVMSB_SIZED(struct kvmsb_options)
 

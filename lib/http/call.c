@@ -4,6 +4,7 @@
 
 #include "../linux/mm.h"
 #include "../util.h"
+#include "exchange.h"
 #include "layout.h"
 
 #include <errno.h>
@@ -32,6 +33,24 @@ int call_no_memory(struct call *call)
 {
 	call->process->end = PROCESS_OUT_OF_MEMORY;
 	return -ENOMEM;
+}
+
+int call_host_begin(struct call *call, struct kvmsb_http_context *context)
+{
+	const struct http_exchange *exchange = call->hypercalls->exchange;
+
+	*context = (struct kvmsb_http_context){
+		.size = sizeof(*context),
+		.user = call->hypercalls->config->ops.user,
+		.request_user = exchange != NULL ? exchange->user : NULL,
+		.sandbox = call->process->sandbox,
+	};
+	return process_call_begin(call->process);
+}
+
+int call_host_end(struct call *call)
+{
+	return process_call_end(call->process);
 }
 
 static int failed(struct call *call, int error, const char *what, uint64_t address, uint64_t length)

@@ -46,6 +46,15 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data);
 
 /*
+ * Around a function of the host (hypercalls->config->ops): the vCPU is given
+ * back meanwhile, and who owns guest memory may change its content, but nothing
+ * else of it. Begin: 0 with the context filled, end: 0; or below zero, as a handler:
+ * the run is over.
+ */
+int call_host_begin(struct call *call, struct kvmsb_http_context *context);
+int call_host_end(struct call *call);
+
+/*
  * Tells the host's trace function, which there is. answered: the call has a
  * result. duration: of the handler, in ns.
  */

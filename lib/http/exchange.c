@@ -65,6 +65,7 @@ int exchange_create(struct http_exchange **out, const struct kvmsb_http_request 
 
 	if (exchange == NULL)
 		return -ENOMEM;
+	exchange->user = request->user;
 	result = copy_request(exchange, request);
 	if (result < 0) {
 		exchange_destroy(exchange);
@@ -81,19 +82,42 @@ void exchange_destroy(struct http_exchange *exchange)
 	fields_clear(&exchange->request_fields);
 	fields_clear(&exchange->response_fields);
 	free(exchange->content_type);
-	free(exchange->body);
+	free(exchange->exception);
+	content_clear(&exchange->content);
 	free(exchange);
 }
 
-void exchange_respond(struct http_exchange *exchange, int status, char *content_type, void *body,
-                      size_t body_length)
+void content_clear(struct http_content *content)
+{
+	free(content->pieces);
+	free(content->copies);
+	*content = (struct http_content){0};
+}
+
+int content_of_bytes(struct http_content *content, void *bytes, uint64_t length)
+{
+	struct iovec *piece = malloc(sizeof(*piece));
+
+	if (piece == NULL) {
+		free(bytes);
+		return -ENOMEM;
+	}
+	*piece = (struct iovec){.iov_base = bytes, .iov_len = length};
+	*content = (struct http_content){
+		.pieces = piece, .count = 1, .length = length, .copies = bytes};
+	return 0;
+}
+
+void exchange_respond(struct http_exchange *exchange, enum kvmsb_http_source source, int status,
+                      char *content_type, const struct http_content *content)
 {
 	free(exchange->content_type);
-	free(exchange->body);
+	content_clear(&exchange->content);
+	exchange->stream = (struct http_stream){0};
 	exchange->status = status;
+	exchange->source = source;
 	exchange->content_type = content_type;
-	exchange->body = body;
-	exchange->body_length = body_length;
+	exchange->content = *content;
 }
 
 int exchange_response(const struct http_exchange *exchange, struct kvmsb_http_response *response)
@@ -106,8 +130,15 @@ int exchange_response(const struct http_exchange *exchange, struct kvmsb_http_re
 			own.content_type = exchange->content_type;
 		own.fields = exchange->response_fields.field;
 		own.field_count = exchange->response_fields.count;
-		own.body = exchange->body;
-		own.body_length = exchange->body_length;
+		own.body = exchange->content.pieces;
+		own.body_count = exchange->content.count;
+		own.body_length = exchange->content.length;
+		own.is_streamed = exchange->stream.function != 0;
+		if (own.is_streamed)
+			own.body_length = exchange->stream.total;
+		own.source = (int32_t)exchange->source;
+		own.exception = exchange->exception;
+		own.cache = exchange->cache;
 	}
 	return sized_copy_out(response, &own, sizeof(own));
 }

@@ -8,6 +8,7 @@
 #define KVMSB_HTTP_HYPERCALLS_H
 
 #include "../linux/process.h"
+#include "config.h"
 
 #include <kvmsandbox/http.h>
 
@@ -33,6 +34,7 @@ enum hypercall_action {
 struct http_exchange; /* request fields, response; http/exchange.c */
 
 struct hypercalls {
+	const struct http_config *config; /* never NULL while the guest runs */
 	uint64_t entries[HTTP_ENTRY_COUNT]; /* guest addresses; 0: none */
 	bool ready;                         /* has waited: no more register_func() */
 	struct http_exchange *exchange;     /* NULL: no request at hand */

@@ -103,21 +103,26 @@ static int read_extra(struct call *call)
 	return read_extra_fields(call, &extra);
 }
 
-static int read_content(struct call *call, void **content)
+static int read_content(struct call *call, struct http_content *content)
 {
 	uint64_t length = call->arguments[4];
+	void *bytes;
+	int result;
 
 	if (length == 0)
 		return 0;
 	if (length > CONTENT_MAXIMUM)
 		return call_deny(call, "Response content is larger than 512 MiB");
-	return call_read_allocated(call, call->arguments[3], length, content);
+	result = call_read_allocated(call, call->arguments[3], length, &bytes);
+	if (result < 0)
+		return result;
+	return content_of_bytes(content, bytes, length) < 0 ? call_no_memory(call) : 0;
 }
 
 static int take_response(struct call *call)
 {
 	char *type = NULL;
-	void *content = NULL;
+	struct http_content content = {0};
 	int status;
 	int result = read_status(call, &status);
 
@@ -131,7 +136,8 @@ static int take_response(struct call *call)
 		free(type);
 		return result;
 	}
-	exchange_respond(call->hypercalls->exchange, status, type, content, call->arguments[4]);
+	exchange_respond(call->hypercalls->exchange, KVMSB_HTTP_FROM_HANDLER, status, type,
+	                 &content);
 	return 0;
 }
 
