@@ -1016,6 +1016,7 @@ FIELDS hypercalls hypercalls_fields = {
 	PARTS("entries: ENDING(denied)"),
 	AS("ready: ENDING(denied)"),
 	AS("exchange: exchange_fields"),
+	PARTS("body: as the mappings, which are the master's again"),
 	PARTS("detail: for the host"),
 };
 

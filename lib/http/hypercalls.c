@@ -68,7 +68,8 @@ void hypercalls_end(struct hypercalls *hypercalls)
 
 void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
 {
-	*hypercalls = (struct hypercalls){.config = master->config, .ready = master->ready};
+	*hypercalls = (struct hypercalls){
+		.config = master->config, .ready = master->ready, .body = master->body};
 	memcpy(hypercalls->entries, master->entries, sizeof(hypercalls->entries));
 }
 

@@ -9,6 +9,7 @@
 
 #include "../linux/process.h"
 #include "config.h"
+#include "request_body.h"
 
 #include <kvmsandbox/http.h>
 
@@ -38,10 +39,11 @@ struct hypercalls {
 	uint64_t entries[HTTP_ENTRY_COUNT]; /* guest addresses; 0: none */
 	bool ready;                         /* has waited: no more register_func() */
 	struct http_exchange *exchange;     /* NULL: no request at hand */
+	struct body_region body;            /* where bodies of requests go */
 	char detail[160];                   /* why DENIED */
 };
 
-/* All zero is the state of a new sandbox. A fork starts with its master's entries. */
+/* All zero is the state of a new sandbox. A fork starts with its master's entries and mapping. */
 void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master);
 /* Back to what hypercalls_fork() made; frees the exchange. */
 void hypercalls_reset(struct hypercalls *hypercalls, const struct hypercalls *master);

@@ -129,4 +129,13 @@ struct guest_piece {
 int guest_pieces(struct process *process, uint64_t address, uint64_t length, bool for_writing,
                  struct guest_piece *piece, unsigned maximum, unsigned *count);
 
+/*
+ * The pages of the range stay where they are while others copy out of the guest or
+ * into it, which at a limit could take them away: for pieces that live longer than
+ * a call. Until guest_let_go(), or until the guest goes on. Another one with the same
+ * address takes the place of the one before.
+ */
+void guest_hold(struct process *process, uint64_t address, uint64_t length);
+void guest_let_go(struct process *process);
+
 #endif

@@ -274,3 +274,13 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
 	}
 	return *count > 0 ? 0 : result;
 }
+
+void guest_hold(struct process *process, uint64_t address, uint64_t length)
+{
+	space_need(process->space, align_down(address, PAGE_SIZE), address + length);
+}
+
+void guest_let_go(struct process *process)
+{
+	space_need_nothing(process->space);
+}
