@@ -118,7 +118,7 @@ static int request(const struct run_options *options, struct kvmsb *fork)
 	error = kvmsb_request(fork, &request, &response, &result);
 	if (error < 0)
 		return host_failed(options, fork, "request", error);
-	if (response.status == 0)
+	if (response.source == KVMSB_HTTP_FROM_HOST)
 		return unanswered(options, fork, &result);
 	print_response(&response);
 	return EXIT_SUCCESS;

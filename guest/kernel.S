@@ -114,6 +114,28 @@ guest_entry_text:
 	ud2
 no_selector:
 	.word	0
+
+/*
+ * Goes on where main() waits for requests in a loop. In: EDX:EAX all ones; at
+ * RSP what RDX is to be, then where to go; RSP is to be LAYOUT_RED_ZONE and these
+ * two higher; all other registers as they are to be. Loads the master's x87 and
+ * vector state. Out: RAX the number of the hypercall that waited.
+ */
+	.macro	go_on
+	popq	%rdx
+	movl	$HYPERCALL_WAIT_PAUSED, %eax
+	ret	$LAYOUT_RED_ZONE
+	.endm
+
+	.org guest_entry_text + LAYOUT_ENTRY_RESUME, 0xcc
+	xrstor64 guest_entry_text + (LAYOUT_ENTRY_XSAVE - LAYOUT_ENTRY_TEXT)(%rip)
+	go_on
+
+/* As LAYOUT_ENTRY_RESUME, where selectors stay. */
+	.org guest_entry_text + LAYOUT_ENTRY_RESUME_SELECTORS, 0xcc
+	xrstor64 guest_entry_text + (LAYOUT_ENTRY_XSAVE - LAYOUT_ENTRY_TEXT)(%rip)
+	clear_selectors %rax
+	go_on
 	.org guest_entry_text + LAYOUT_ENTRY_TEXT_SIZE, 0xcc
 
 	.section .note.GNU-stack, "", @progbits

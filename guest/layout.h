@@ -42,10 +42,15 @@
 #define LAYOUT_ENTRY_START_SELECTORS 0x30
 #define LAYOUT_ENTRY_CLEAR_SELECTORS 0x80
 #define LAYOUT_ENTRY_RETURN 0xc0
-#define LAYOUT_ENTRY_TEXT_SIZE 0xe0
+#define LAYOUT_ENTRY_RESUME 0xd0
+#define LAYOUT_ENTRY_RESUME_SELECTORS 0xf0
+#define LAYOUT_ENTRY_TEXT_SIZE 0x140
 
 /* Offset of the OUT in the code at LAYOUT_ENTRY_RETURN. */
 #define LAYOUT_ENTRY_RETURN_OUT 0xc8
+
+/* What LAYOUT_ENTRY_RESUME leaves alone below the stack it goes on with: psABI 3.2.2, the red zone. */
+#define LAYOUT_RED_ZONE 128
 
 /* Kernel window: pages from its start. */
 #define LAYOUT_KERNEL_INDEX 256
@@ -97,5 +102,8 @@
 
 /* EAX of PORT_HYPERCALL that ends a call: the function's value is in RDI, RDX. */
 #define HYPERCALL_RETURN 0xffff
+
+/* wait_for_requests_paused(): what is in RAX when it returns with a request. */
+#define HYPERCALL_WAIT_PAUSED 0x10002
 
 #endif

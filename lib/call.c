@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calling a function of the guest: arguments on a fresh stack, registers, the
- * return; and a request, which is the call of a handler.
+ * return.
  */
-#include "sandbox.h"
+#include "call.h"
 
 #include "layout.h"
 #include "linux/mm.h"
@@ -13,17 +13,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define ARGUMENTS_MAXIMUM 6u
 /* Of each buffer on the call's stack; psABI 3.2.2 wants it of RSP. */
 #define BUFFER_ALIGNMENT 16u
 
-/* The stack of the call at hand: buffers grow down from its end. */
-struct call_stack {
-	uint64_t start, end;
-	uint64_t next; /* lowest address used so far */
-};
-
-static int check_callable(struct kvmsb *sandbox)
+int sandbox_check_callable(struct kvmsb *sandbox)
 {
 	switch (sandbox->state) {
 	case SANDBOX_READY:
@@ -46,7 +39,7 @@ static int check_callable(struct kvmsb *sandbox)
 	return sandbox_fail(sandbox, -EINVAL, "the program has not run yet");
 }
 
-static struct call_stack stack_of(struct kvmsb *sandbox)
+struct call_stack call_stack_of(struct kvmsb *sandbox)
 {
 	struct call_stack stack;
 
@@ -55,8 +48,7 @@ static struct call_stack stack_of(struct kvmsb *sandbox)
 	return stack;
 }
 
-/* Room for length bytes; half of the stack stays the function's. */
-static int reserve(struct call_stack *stack, uint64_t length, uint64_t *address)
+int call_stack_reserve(struct call_stack *stack, uint64_t length, uint64_t *address)
 {
 	uint64_t room = stack->next - (stack->start + (stack->end - stack->start) / 2);
 
@@ -65,6 +57,14 @@ static int reserve(struct call_stack *stack, uint64_t length, uint64_t *address)
 	stack->next = align_down(stack->next - length, BUFFER_ALIGNMENT);
 	*address = stack->next;
 	return 0;
+}
+
+int call_stack_push(struct kvmsb *sandbox, struct call_stack *stack, const void *data,
+                    uint64_t length, uint64_t *address)
+{
+	int result = call_stack_reserve(stack, length, address);
+
+	return result < 0 ? result : guest_write(&sandbox->process, *address, data, length);
 }
 
 static uint64_t argument_length(const struct kvmsb_argument *argument)
@@ -115,7 +115,7 @@ static int place_argument(struct kvmsb *sandbox, struct call_stack *stack,
 	if (argument->kind == KVMSB_ARGUMENT_VALUE)
 		return 0;
 	length = argument_length(argument);
-	result = reserve(stack, length, value);
+	result = call_stack_reserve(stack, length, value);
 	if (result < 0)
 		return result;
 	return goes_in(argument)
@@ -162,28 +162,8 @@ static int push_return(struct kvmsb *sandbox, struct call_stack *stack)
 	return guest_write(&sandbox->process, stack->next, &address, sizeof(address));
 }
 
-/* Arguments and return address; -E2BIG, or what writing to the guest's stack failed with. */
-static int fill_stack(struct kvmsb *sandbox, struct call_stack *stack,
-                      const struct kvmsb_argument *arguments, size_t count, uint64_t *values)
+int call_end_unusable(struct kvmsb *sandbox, int code, uint64_t address, struct kvmsb_result *result)
 {
-	for (size_t i = 0; i < count; i++) {
-		int result = place_argument(sandbox, stack, &arguments[i], &values[i]);
-
-		if (result < 0)
-			return result;
-	}
-	return push_return(sandbox, stack);
-}
-
-/*
- * The stack could not be written: the guest has unmapped it, or used up its
- * memory. That is the guest's doing and an outcome, but for arguments too large.
- */
-static int end_unwritable(struct kvmsb *sandbox, int code, uint64_t address,
-                          struct kvmsb_result *result)
-{
-	if (code == -E2BIG)
-		return sandbox_fail(sandbox, code, "arguments do not fit a half of the stack");
 	memset(result, 0, sizeof(*result));
 	result->outcome = KVMSB_OUTCOME_OUT_OF_MEMORY;
 	if (code == -EFAULT) {
@@ -192,32 +172,54 @@ static int end_unwritable(struct kvmsb *sandbox, int code, uint64_t address,
 		result->fault.error_code = (uint32_t)(FAULT_WRITE | FAULT_USER);
 		result->fault.address = address;
 	}
-	sandbox_fail(sandbox, code, "the stack of calls cannot be written");
+	sandbox_fail(sandbox, code, "what the host gives the guest cannot be written");
 	sandbox_count(sandbox, COUNTER_calls);
 	sandbox_count_outcome(sandbox, result->outcome);
 	sandbox->state = sandbox->master != NULL ? SANDBOX_FORK_OVER : SANDBOX_OVER;
 	return 0;
 }
 
-static int call_function(struct kvmsb *sandbox, uint64_t function,
-                         const struct kvmsb_argument *arguments, size_t count, uint64_t timeout_ns,
+int call_enter(struct kvmsb *sandbox, int failed, struct call_stack *stack, uint64_t function,
+               const uint64_t values[CALL_ARGUMENTS_MAXIMUM], uint64_t timeout_ns,
+               struct kvmsb_result *result)
+{
+	if (failed == 0)
+		failed = push_return(sandbox, stack);
+	if (failed == -E2BIG)
+		return sandbox_fail(sandbox, failed, "arguments do not fit a half of the stack");
+	if (failed < 0)
+		return call_end_unusable(sandbox, failed, stack->next, result);
+	sandbox_use(sandbox, &sandbox->context);
+	begin(sandbox, function, values, stack->next);
+	sandbox->in_call = true;
+	failed = sandbox_run(sandbox, timeout_ns, result);
+	sandbox->in_call = false;
+	return failed;
+}
+
+static int place_arguments(struct kvmsb *sandbox, struct call_stack *stack,
+                           const struct kvmsb_argument *arguments, size_t count, uint64_t *values)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = place_argument(sandbox, stack, &arguments[i], &values[i]);
+	return result;
+}
+
+static int call_function(struct kvmsb *sandbox, const struct kvmsb_call *call,
                          struct kvmsb_result *result)
 {
-	struct call_stack stack = stack_of(sandbox);
-	uint64_t values[ARGUMENTS_MAXIMUM] = {0};
-	int failed = fill_stack(sandbox, &stack, arguments, count, values);
+	const uint64_t timeout = call->timeout_ns != 0 ? call->timeout_ns
+	                                               : sandbox->program->options.call_timeout_ns;
+	struct call_stack stack = call_stack_of(sandbox);
+	uint64_t values[CALL_ARGUMENTS_MAXIMUM] = {0};
+	int failed = place_arguments(sandbox, &stack, call->arguments, call->argument_count, values);
 
-	if (failed < 0)
-		return end_unwritable(sandbox, failed, stack.next, result);
-	begin(sandbox, function, values, stack.next);
-	sandbox->in_call = true;
-	failed = sandbox_run(sandbox,
-	                     timeout_ns != 0 ? timeout_ns : sandbox->program->options.call_timeout_ns,
-	                     result);
-	sandbox->in_call = false;
+	failed = call_enter(sandbox, failed, &stack, call->address, values, timeout, result);
 	if (failed == 0 && (result->outcome == KVMSB_OUTCOME_RETURNED ||
 	                    result->outcome == KVMSB_OUTCOME_HYPERCALL))
-		fetch_arguments(sandbox, arguments, count, values);
+		fetch_arguments(sandbox, call->arguments, call->argument_count, values);
 	return failed;
 }
 
@@ -228,9 +230,9 @@ static int check_call(struct kvmsb *sandbox, const struct kvmsb_call *theirs, st
 
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "call.size is not one this library knows");
-	if (call->argument_count > ARGUMENTS_MAXIMUM)
+	if (call->argument_count > CALL_ARGUMENTS_MAXIMUM)
 		return sandbox_fail(sandbox, -EINVAL, "call.argument_count: %zu is more than %u",
-		                    call->argument_count, ARGUMENTS_MAXIMUM);
+		                    call->argument_count, CALL_ARGUMENTS_MAXIMUM);
 	for (size_t i = 0; i < call->argument_count; i++)
 		if (!argument_is_sound(&call->arguments[i]))
 			return sandbox_fail(sandbox, -EINVAL, "call.arguments[%zu] is not sound", i);
@@ -255,7 +257,7 @@ int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct 
 	int failed = sandbox_check_idle(sandbox);
 
 	if (failed == 0)
-		failed = check_callable(sandbox);
+		failed = sandbox_check_callable(sandbox);
 	if (failed == 0)
 		failed = check_result(sandbox, result);
 	if (failed == 0)
@@ -263,57 +265,7 @@ int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct 
 	if (failed < 0)
 		return failed;
 	hypercalls_end(&sandbox->hypercalls);
-	failed = call_function(sandbox, call.address, call.arguments, call.argument_count,
-	                       call.timeout_ns, &own);
-	sized_copy_out(result, &own, sizeof(own));
-	return sandbox_finish(sandbox, failed);
-}
-
-static int begin_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs,
-                         struct kvmsb_http_request *request)
-{
-	int result = sized_copy_in(request, sizeof(*request),
-	                           SIZE_THROUGH(struct kvmsb_http_request, timeout_ns), theirs);
-
-	if (result < 0)
-		return sandbox_fail(sandbox, result, "request.size is not one this library knows");
-	if (request->url == NULL || (request->field_count > 0 && request->fields == NULL))
-		return sandbox_fail(sandbox, -EINVAL, "request: no url, or no fields");
-	if (sandbox->hypercalls.entries[HTTP_ENTRY_GET] == 0)
-		return sandbox_fail(sandbox, -EOPNOTSUPP,
-		                    "the program registered no handler for GET");
-	if (request->argument == NULL)
-		request->argument = "";
-	result = hypercalls_begin(&sandbox->hypercalls, request);
-	return result < 0 ? sandbox_fail(sandbox, result, "request: %s", strerror(-result)) : 0;
-}
-
-int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs,
-                  struct kvmsb_http_response *response, struct kvmsb_result *result)
-{
-	struct kvmsb_result own = {0};
-	struct kvmsb_http_request request;
-	int failed = sandbox_check_idle(sandbox);
-
-	if (failed == 0)
-		failed = check_callable(sandbox);
-	if (failed == 0)
-		failed = check_result(sandbox, result);
-	if (failed == 0 && sized_check_out(response) < 0)
-		failed = sandbox_fail(sandbox, -EINVAL, "response.size is not set");
-	if (failed == 0)
-		failed = begin_request(sandbox, theirs, &request);
-	if (failed < 0)
-		return failed;
-	const struct kvmsb_argument arguments[] = {
-		{.kind = KVMSB_ARGUMENT_STRING, .input = request.url},
-		{.kind = KVMSB_ARGUMENT_STRING, .input = request.argument},
-	};
-	failed = call_function(sandbox, sandbox->hypercalls.entries[HTTP_ENTRY_GET], arguments,
-	                       ARRAY_SIZE(arguments), request.timeout_ns, &own);
-	/* Its memory goes with the sandbox: a doomed one has none to give. */
-	if (!sandbox->doomed)
-		hypercalls_response(&sandbox->hypercalls, response);
+	failed = call_function(sandbox, &call, &own);
 	sized_copy_out(result, &own, sizeof(own));
 	return sandbox_finish(sandbox, failed);
 }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -275,6 +276,8 @@ int program_create(struct program **out, const struct kvmsb_options *options,
 
 	if (program == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
+	/* With default attributes it does not fail on Linux. */
+	pthread_mutex_init(&program->random_lock, NULL);
 	result = sized_copy_in(&program->options, sizeof(program->options),
 	                       SIZE_THROUGH(struct kvmsb_options, vcpu_queue_limit), options);
 	if (result < 0)
@@ -300,7 +303,34 @@ void program_destroy(struct program *program)
 	free(program->config.directory);
 	free(program->config.program);
 	free(program->bytes);
+	pthread_mutex_destroy(&program->random_lock);
 	free(program);
+}
+
+/* The lock is held. */
+static int take_random(struct program *program, uint64_t numbers[2])
+{
+	if (program->random_left == 0) {
+		/* Up to 256 bytes come whole, or not at all (getrandom(2)). */
+		const size_t size = 256;
+
+		if (getrandom(program->random, size, 0) < 0)
+			return -errno;
+		program->random_left = (unsigned)(size / sizeof(program->random[0]));
+	}
+	program->random_left -= 2;
+	memcpy(numbers, &program->random[program->random_left], 2 * sizeof(numbers[0]));
+	return 0;
+}
+
+int program_random(struct program *program, uint64_t numbers[2])
+{
+	int result;
+
+	pthread_mutex_lock(&program->random_lock);
+	result = take_random(program, numbers);
+	pthread_mutex_unlock(&program->random_lock);
+	return result;
 }
 
 struct machine_limits program_machine_limits(const struct program *program)

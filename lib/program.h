@@ -14,6 +14,7 @@
 
 #include <kvmsandbox/sandbox.h>
 
+#include <pthread.h>
 #include <stdint.h>
 
 struct program {
@@ -22,6 +23,11 @@ struct program {
 	struct http_config http;
 	struct exec_program executable;
 	void *bytes; /* of executable, owned */
+
+	/* Random numbers for requests, some in advance. */
+	pthread_mutex_t random_lock;
+	uint64_t random[32];
+	unsigned random_left;
 };
 
 /*
@@ -31,6 +37,9 @@ struct program {
 int program_create(struct program **program, const struct kvmsb_options *options,
                    struct kvmsb_error *error);
 void program_destroy(struct program *program); /* NULL is allowed */
+
+/* Two random numbers. Returns 0 or -errno of getrandom(2). Any thread. */
+int program_random(struct program *program, uint64_t numbers[2]);
 
 /* What the machine for it must hold. */
 struct machine_limits program_machine_limits(const struct program *program);

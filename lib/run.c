@@ -58,7 +58,7 @@ void sandbox_count_outcome(struct kvmsb *sandbox, enum kvmsb_outcome outcome)
 
 static int borrow(struct kvmsb *sandbox)
 {
-	int result = machine_vcpu_acquire(sandbox->machine, &sandbox->context,
+	int result = machine_vcpu_acquire(sandbox->machine, sandbox->current,
 	                                  sandbox->process.deadline, &sandbox->vcpu);
 
 	if (result < 0)
@@ -72,7 +72,7 @@ static int borrow(struct kvmsb *sandbox)
 static void give_back(struct kvmsb *sandbox, bool suspended)
 {
 	vcpu_counted(sandbox->vcpu, sandbox->counts);
-	machine_vcpu_release(sandbox->vcpu, suspended ? &sandbox->context : NULL);
+	machine_vcpu_release(sandbox->vcpu, suspended ? sandbox->current : NULL);
 	sandbox->vcpu = NULL;
 }
 
@@ -124,7 +124,7 @@ static bool run_system_call(struct kvmsb *sandbox, struct kvmsb_result *result)
 static bool run_hypercall(struct kvmsb *sandbox, uint32_t number, uint64_t fourth,
                           struct kvmsb_result *result)
 {
-	struct kvmsb_registers *registers = &sandbox->context.registers;
+	struct kvmsb_registers *registers = &sandbox->current->registers;
 	const uint64_t arguments[6] = {registers->rdi, registers->rsi, registers->rdx,
 	                               fourth,         registers->r8,  registers->r9};
 	uint64_t value = registers->rax;
@@ -148,10 +148,10 @@ static bool run_hypercall(struct kvmsb *sandbox, uint32_t number, uint64_t fourt
 
 static bool route_syscall(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
-	uint64_t number = sandbox->context.registers.rax;
+	uint64_t number = sandbox->current->registers.rax;
 
 	if (number >= HYPERCALL_FIRST && number <= HYPERCALL_LAST)
-		return run_hypercall(sandbox, (uint32_t)number, sandbox->context.registers.r10,
+		return run_hypercall(sandbox, (uint32_t)number, sandbox->current->registers.r10,
 		                     result);
 	return run_system_call(sandbox, result);
 }
@@ -159,7 +159,7 @@ static bool route_syscall(struct kvmsb *sandbox, struct kvmsb_result *result)
 /* By OUT: EAX alone is the number, and the fourth argument of a hypercall is in RCX. */
 static bool route_out(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
-	struct kvmsb_registers *registers = &sandbox->context.registers;
+	struct kvmsb_registers *registers = &sandbox->current->registers;
 	uint32_t number = (uint32_t)registers->rax;
 
 	if (number == HYPERCALL_RETURN && sandbox->in_call) {
@@ -188,7 +188,7 @@ static unsigned fault_access(uint32_t error_code)
  */
 static void note_need(struct kvmsb *sandbox, uint64_t address)
 {
-	const struct kvmsb_registers *registers = &sandbox->context.registers;
+	const struct kvmsb_registers *registers = &sandbox->current->registers;
 	uint64_t page = align_down(address, PAGE_SIZE);
 
 	if (memcmp(registers, &sandbox->faulted, sizeof(*registers)) != 0)
@@ -200,7 +200,7 @@ static void note_need(struct kvmsb *sandbox, uint64_t address)
 static bool route_page_fault(struct kvmsb *sandbox, const struct vcpu_exit *exit,
                              struct kvmsb_result *result)
 {
-	uint64_t rip = sandbox->context.registers.rip;
+	uint64_t rip = sandbox->current->registers.rip;
 	int answer;
 
 	sandbox_count(sandbox, COUNTER_page_faults);
@@ -232,7 +232,7 @@ static bool is_plain_out(const uint8_t code[PLAIN_OUT_LENGTH])
  */
 static bool is_faulting_out(struct kvmsb *sandbox, const struct vcpu_exit *exit)
 {
-	struct kvmsb_registers *registers = &sandbox->context.registers;
+	struct kvmsb_registers *registers = &sandbox->current->registers;
 	uint8_t code[PLAIN_OUT_LENGTH];
 
 	if (sandbox->machine->entry != KVMSB_ENTRY_EXCEPTION || exit->vector != VECTOR_GP ||
@@ -254,7 +254,7 @@ static bool is_faulting_out(struct kvmsb *sandbox, const struct vcpu_exit *exit)
 static unsigned out_length(struct kvmsb *sandbox)
 {
 	const uint8_t outsl = 0x6f;
-	uint64_t rip = sandbox->context.registers.rip;
+	uint64_t rip = sandbox->current->registers.rip;
 	uint8_t code[1 + PLAIN_OUT_LENGTH];
 
 	/* Nothing may be brought in for this, as bytes of another page would have to be. */
@@ -273,7 +273,7 @@ static bool route_exception(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 	if (is_faulting_out(sandbox, exit))
 		return route_out(sandbox, result);
 	sandbox_count(sandbox, COUNTER_exceptions);
-	return end_fault(result, exit, sandbox->context.registers.rip);
+	return end_fault(result, exit, sandbox->current->registers.rip);
 }
 
 static bool route_stray(struct kvmsb *sandbox, const struct vcpu_exit *exit,
@@ -285,7 +285,7 @@ static bool route_stray(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 	         "input or output that no guest may do (KVM exit %u, address %#llx)",
 	         exit->kvm_reason, (unsigned long long)exit->address);
 	sandbox_count(sandbox, COUNTER_stray_accesses);
-	return end_fault(result, &refused, sandbox->context.registers.rip);
+	return end_fault(result, &refused, sandbox->current->registers.rip);
 }
 
 static bool route_failure(struct kvmsb *sandbox, const struct vcpu_exit *exit,
@@ -293,8 +293,8 @@ static bool route_failure(struct kvmsb *sandbox, const struct vcpu_exit *exit,
 {
 	snprintf(sandbox->detail, sizeof(sandbox->detail),
 	         "KVM could not go on: exit %u, detail %#x, at %#llx", exit->kvm_reason,
-	         exit->kvm_detail, (unsigned long long)sandbox->context.registers.rip);
-	result->fault.rip = sandbox->context.registers.rip;
+	         exit->kvm_detail, (unsigned long long)sandbox->current->registers.rip);
+	result->fault.rip = sandbox->current->registers.rip;
 	sandbox_count(sandbox, COUNTER_failures);
 	return end(result, KVMSB_OUTCOME_INTERNAL);
 }
@@ -336,10 +336,10 @@ static int enter(struct kvmsb *sandbox, struct vcpu_exit *exit, uint64_t *kvm_ru
 	int failed;
 
 	space_enter(sandbox->space);
-	failed = vcpu_run(vcpu, &sandbox->context, sandbox->process.deadline, exit, kvm_runs);
+	failed = vcpu_run(vcpu, sandbox->current, sandbox->process.deadline, exit, kvm_runs);
 	sandbox->process.usage.time += counters_value(vcpu->counters, COUNTER_guest_ns) - before;
 	if (failed == 0 && exit->at_out)
-		failed = vcpu_pass_out(vcpu, &sandbox->context, out_length(sandbox), kvm_runs);
+		failed = vcpu_pass_out(vcpu, sandbox->current, out_length(sandbox), kvm_runs);
 	return failed;
 }
 
@@ -368,7 +368,7 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 		if (sandbox->space->poisoned)
 			return out_of_memory(sandbox, result);
 		mm_check(&sandbox->process, result->kvm_runs == 0);
-		rip = sandbox->context.registers.rip;
+		rip = sandbox->current->registers.rip;
 		failed = enter(sandbox, &exit, &result->kvm_runs);
 		if (failed == -EFAULT && file_failed(sandbox, result, &over)) {
 			if (over)
@@ -379,7 +379,7 @@ static int loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 			return sandbox_fail(sandbox, failed, "KVM_RUN or its timer: %s",
 			                    strerror(-failed));
 		if (exit.kind != VCPU_EXIT_INTERRUPTED && exit.kind != VCPU_EXIT_FAILED &&
-		    sandbox->context.registers.rip != rip)
+		    sandbox->current->registers.rip != rip)
 			invalidate_went_on(&sandbox->space->translations);
 		if (exit.kind != VCPU_EXIT_EXCEPTION || exit.vector != VECTOR_PF)
 			space_need_nothing(sandbox->space);
@@ -412,7 +412,7 @@ static int capture_state(struct kvmsb *sandbox)
 	components &= machine->host->features.xcr0;
 	memset(machine->state_image + header, 0, 64);
 	memcpy(machine->state_image + header, &components, sizeof(components));
-	sandbox->start = sandbox->context.registers;
+	sandbox->start = sandbox->current->registers;
 	return 0;
 }
 
@@ -444,18 +444,34 @@ static void count_end(struct kvmsb *sandbox, int failed, enum kvmsb_outcome outc
 		sandbox_count_outcome(sandbox, outcome);
 }
 
+/* What is not a fork starts its requests, and its forks, where it waited last. */
+static bool starts_here(const struct kvmsb *sandbox, enum kvmsb_outcome outcome)
+{
+	if (sandbox->state == SANDBOX_NEW)
+		return outcome == KVMSB_OUTCOME_READY || outcome == KVMSB_OUTCOME_EXITED;
+	return sandbox->current == sandbox->loop && sandbox->master == NULL &&
+	       outcome == KVMSB_OUTCOME_READY;
+}
+
+/* The loop of main() keeps its x87 and vector state from one request to the next. */
+static bool goes_on(const struct kvmsb *sandbox, enum kvmsb_outcome outcome)
+{
+	return sandbox->current == sandbox->loop &&
+	       (outcome == KVMSB_OUTCOME_HYPERCALL ||
+	        (outcome == KVMSB_OUTCOME_READY && sandbox->master != NULL));
+}
+
 static int run_borrowed(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	int failed = loop(sandbox, result);
 
-	if (failed == 0 && sandbox->state == SANDBOX_NEW && sandbox->vcpu != NULL &&
-	    (result->outcome == KVMSB_OUTCOME_READY || result->outcome == KVMSB_OUTCOME_EXITED))
+	if (failed == 0 && sandbox->vcpu != NULL && starts_here(sandbox, result->outcome))
 		failed = capture_state(sandbox);
 	count_end(sandbox, failed, result->outcome);
 	if (sandbox->vcpu != NULL)
-		give_back(sandbox, false);
+		give_back(sandbox, failed == 0 && goes_on(sandbox, result->outcome));
 	else
-		machine_context_forget(sandbox->machine, &sandbox->context);
+		machine_context_forget(sandbox->machine, sandbox->current);
 	return failed;
 }
 
@@ -484,7 +500,7 @@ int sandbox_run(struct kvmsb *sandbox, uint64_t timeout_ns, struct kvmsb_result 
 	sandbox->running = true;
 	failed = run_borrowed(sandbox, result);
 	sandbox->running = false;
-	result->registers = sandbox->context.registers;
+	result->registers = sandbox->current->registers;
 	sandbox->state = failed < 0 ? state_after(sandbox, KVMSB_OUTCOME_NONE)
 	                            : state_after(sandbox, result->outcome);
 	return failed;

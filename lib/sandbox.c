@@ -7,6 +7,7 @@
 #include "sandbox.h"
 
 #include "error.h"
+#include "http/exchange.h"
 #include "linux/exec.h"
 #include "linux/mm.h"
 #include "linux/mm_check.h"
@@ -34,9 +35,28 @@ int sandbox_check_idle(struct kvmsb *sandbox)
 {
 	if (!machine_is_ours(sandbox->machine))
 		return sandbox_fail(sandbox, -ECHILD, "this process is a fork of the sandbox's");
-	if (sandbox->running)
+	if (sandbox->running || sandbox->busy)
 		return -EBUSY;
 	return 0;
+}
+
+/* What is suspended there does not go on. */
+static void forget_loop(struct kvmsb *sandbox)
+{
+	if (sandbox->loop != NULL)
+		machine_context_forget(sandbox->machine, sandbox->loop);
+	sandbox->loop_state = LOOP_AT_START;
+}
+
+static void destroy_loop(struct kvmsb *sandbox)
+{
+	if (sandbox->loop == NULL)
+		return;
+	/* In a process that has been forked the lock may be somebody's. */
+	if (machine_is_ours(sandbox->machine))
+		forget_loop(sandbox);
+	vcpu_context_destroy(sandbox->loop);
+	free(sandbox->loop);
 }
 
 /* Frees a sandbox that nobody references, half-made ones too. */
@@ -49,6 +69,7 @@ static void release(struct kvmsb *sandbox)
 		hypercalls_destroy(&sandbox->hypercalls);
 		space_destroy(sandbox->space);
 		vcpu_context_destroy(&sandbox->context);
+		destroy_loop(sandbox);
 		if (master != NULL)
 			sandbox->machine->statistics.forks--;
 		else
@@ -76,9 +97,15 @@ static struct kvmsb *sandbox_new(void)
 	return sandbox;
 }
 
+void sandbox_use(struct kvmsb *sandbox, struct vcpu_context *context)
+{
+	sandbox->current = context;
+	sandbox->process.registers = &context->registers;
+}
+
 static void connect(struct kvmsb *sandbox)
 {
-	sandbox->process.registers = &sandbox->context.registers;
+	sandbox_use(sandbox, &sandbox->context);
 	sandbox->process.sandbox = sandbox;
 	sandbox->process.callback_begin = sandbox_callback_begin;
 	sandbox->process.callback_end = sandbox_callback_end;
@@ -184,6 +211,28 @@ destroy:
 	return result;
 }
 
+struct kvmsb_http_context sandbox_http_context(struct kvmsb *sandbox)
+{
+	const struct http_exchange *exchange = sandbox->hypercalls.exchange;
+
+	return (struct kvmsb_http_context){
+		.size = sizeof(struct kvmsb_http_context),
+		.user = sandbox->hypercalls.config->ops.user,
+		.request_user = exchange != NULL ? exchange->user : NULL,
+		.sandbox = sandbox,
+	};
+}
+
+/* Forks share the area with what is there by then, so that no request has to map one. */
+static void prepare_loop(struct kvmsb *sandbox, const struct kvmsb_result *result)
+{
+	uint64_t address;
+
+	if (result->outcome == KVMSB_OUTCOME_READY && sandbox->hypercalls.paused && !sandbox->doomed)
+		/* Without room now: when the first request comes in. */
+		(void)sandbox_make_inputs(sandbox, 1, &address);
+}
+
 int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result)
 {
 	struct kvmsb_result own = {0};
@@ -196,6 +245,8 @@ int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result)
 	if (sandbox->state != SANDBOX_NEW)
 		return sandbox_fail(sandbox, -EINVAL, "the program has run already");
 	failed = sandbox_run(sandbox, sandbox->program->options.run_timeout_ns, &own);
+	if (failed == 0)
+		prepare_loop(sandbox, &own);
 	sized_copy_out(result, &own, sizeof(own));
 	return sandbox_finish(sandbox, failed);
 }
@@ -213,6 +264,21 @@ static struct fork_rules rules_of(const struct kvmsb *sandbox)
 	};
 }
 
+/* Requests of before (to warm it up) are over: main() that waits in a loop waits again. */
+static int end_requests(struct kvmsb *sandbox)
+{
+	struct kvmsb_result result;
+	int failed;
+
+	hypercalls_end(&sandbox->hypercalls);
+	failed = sandbox_finish_loop(sandbox, &result);
+	if (sandbox->doomed)
+		return sandbox_finish(sandbox, -ECANCELED);
+	if (failed == 0 && result.outcome != KVMSB_OUTCOME_READY)
+		failed = sandbox_fail(sandbox, -ESRCH, "the program did not wait for requests again");
+	return failed;
+}
+
 int kvmsb_freeze(struct kvmsb *sandbox)
 {
 	struct fork_rules rules;
@@ -224,6 +290,9 @@ int kvmsb_freeze(struct kvmsb *sandbox)
 		return sandbox_fail(sandbox, -ESRCH, "the program is over");
 	if (sandbox->state != SANDBOX_READY && sandbox->state != SANDBOX_EXITED)
 		return sandbox_fail(sandbox, -EINVAL, "only a ready or exited sandbox can be frozen");
+	result = end_requests(sandbox);
+	if (result < 0)
+		return result;
 	rules = rules_of(sandbox);
 	result = space_freeze(sandbox->space, &rules);
 	if (result < 0)
@@ -291,6 +360,7 @@ int kvmsb_reset(struct kvmsb *fork)
 		return sandbox_fail(fork, -EINVAL, "only a fork can be reset");
 	fork->detail[0] = '\0';
 	sandbox_count(fork, COUNTER_resets);
+	forget_loop(fork);
 	process_reset(&fork->process, &fork->master->process);
 	hypercalls_reset(&fork->hypercalls, &fork->master->hypercalls);
 	result = space_reset(fork->space);
@@ -303,7 +373,7 @@ void kvmsb_destroy(struct kvmsb *sandbox)
 {
 	if (sandbox == NULL)
 		return;
-	if (sandbox->running && machine_is_ours(sandbox->machine))
+	if ((sandbox->running || sandbox->busy) && machine_is_ours(sandbox->machine))
 		sandbox->doomed = true;
 	else
 		release(sandbox);
@@ -331,6 +401,9 @@ int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void *data, size_
 {
 	if (!machine_is_ours(sandbox->machine))
 		return sandbox_fail(sandbox, -ECHILD, "this process is a fork of the sandbox's");
+	/* Pieces of guest memory may be the host's at hand: nothing is brought in. */
+	if (sandbox->running || sandbox->busy)
+		return guest_peek(&sandbox->process, address, data, length) == length ? 0 : -EFAULT;
 	return guest_read(&sandbox->process, address, data, length);
 }
 

@@ -15,6 +15,7 @@
 #include "space.h"
 #include "vcpu.h"
 
+#include <kvmsandbox/http.h>
 #include <kvmsandbox/sandbox.h>
 
 #include <stdatomic.h>
@@ -32,19 +33,30 @@ enum sandbox_state {
 	SANDBOX_FORK_OVER,
 };
 
+/* Where main() is that waits for requests in a loop (wait_for_requests_paused). */
+enum loop_state {
+	LOOP_AT_START, /* as `start` has it: nothing of the loop has run here */
+	LOOP_WAITS,    /* `loop` waits for a request */
+	LOOP_ANSWERED, /* `loop` has given a response, and has yet to run on to where it waits */
+};
+
 struct kvmsb {
 	_Atomic uint32_t references; /* a master's: itself and its forks */
 	struct kvmsb *master;        /* a fork's; NULL otherwise */
 	enum sandbox_state state;
 	bool running;
+	bool busy;                   /* a request is at hand, whether or not the guest runs */
 	bool doomed;                 /* destroyed from inside its own callback */
 	struct machine *machine;
 	struct program *program;     /* owned by what is not a fork */
 	struct space *space;
 	struct process process;
 	struct hypercalls hypercalls;
-	struct vcpu_context context;
-	struct kvmsb_registers start; /* where calls start from: segment bases of the ready program */
+	struct vcpu_context context;  /* of calls, and of main() until it waits */
+	struct vcpu_context *loop;    /* of main() that waits in a loop; NULL: never needed */
+	struct vcpu_context *current; /* the one of these two that runs, or ran last */
+	enum loop_state loop_state;
+	struct kvmsb_registers start; /* of the ready program where it waits: segment bases of calls */
 
 	/* Of the run at hand. */
 	struct vcpu *vcpu;           /* NULL while a callback has it given back */
@@ -59,6 +71,24 @@ struct kvmsb {
 /* Says what failed, for kvmsb_detail(). Returns code. */
 __attribute__((format(printf, 3, 4))) int sandbox_fail(struct kvmsb *sandbox, int code,
                                                        const char *format, ...);
+
+/* The context that the next sandbox_run() runs. */
+void sandbox_use(struct kvmsb *sandbox, struct vcpu_context *context);
+
+/* 0 if a function of the guest may be run in its state; or -errno with its detail. */
+int sandbox_check_callable(struct kvmsb *sandbox);
+
+/* The context of calls of the host's functions for requests (http.h). */
+struct kvmsb_http_context sandbox_http_context(struct kvmsb *sandbox);
+
+/*
+ * request_loop.c: main() that has given a response runs on to where it waits,
+ * without a request at hand. Returns 0, `result` READY when it waits, or -errno.
+ */
+int sandbox_finish_loop(struct kvmsb *sandbox, struct kvmsb_result *result);
+
+/* Guest memory for the texts of a request to main() that waits. Returns 0 or -ENOMEM. */
+int sandbox_make_inputs(struct kvmsb *sandbox, uint64_t size, uint64_t *address);
 
 /* 0 if the function at hand may be called on it: -ECHILD or -EBUSY otherwise. */
 int sandbox_check_idle(struct kvmsb *sandbox);

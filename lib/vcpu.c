@@ -200,6 +200,27 @@ void vcpu_context_begin(struct vcpu_context *context, const struct machine *mach
 	context->fresh = true;
 }
 
+/* By way of guest/kernel.S at LAYOUT_ENTRY_RESUME. */
+struct resume_frame vcpu_context_resume(struct vcpu_context *context, const struct machine *machine,
+                                        const struct kvmsb_registers *at)
+{
+	struct resume_frame frame = {
+		.address = at->rsp - LAYOUT_RED_ZONE - 2 * sizeof(uint64_t),
+		.rdx = at->rdx,
+		.rip = at->rip,
+	};
+
+	context->registers = *at;
+	context->registers.rip = LAYOUT_ENTRY_TEXT + (machine->host->selectors_stay
+	                                                      ? LAYOUT_ENTRY_RESUME_SELECTORS
+	                                                      : LAYOUT_ENTRY_RESUME);
+	context->registers.rax = UINT32_MAX;
+	context->registers.rdx = UINT32_MAX;
+	context->registers.rsp = frame.address;
+	context->fresh = true;
+	return frame;
+}
+
 void vcpu_context_destroy(struct vcpu_context *context)
 {
 	free(context->saved_state);

@@ -840,7 +840,7 @@ static void nothing_is_left_of_a_request(void **unused)
 
 static bool is_empty(const struct kvmsb_http_response *response)
 {
-	return response->status == 0 && response->content_type[0] == '\0' &&
+	return response->source == KVMSB_HTTP_FROM_HOST && response->content_type[0] == '\0' &&
 	       response->field_count == 0 && response->body_length == 0;
 }
 
@@ -1015,6 +1015,12 @@ FIELDS hypercalls hypercalls_fields = {
 	AS("config: the program's"),
 	PARTS("entries: ENDING(denied)"),
 	AS("ready: ENDING(denied)"),
+	AS("paused: ENDING(denied)"),
+	AS("wait_address: a_loop_begins_anew"),
+	AS("wait_count: the same"),
+	AS("in_loop: of a run"),
+	AS("inputs_address: mappings"),
+	AS("inputs_size: the same"),
 	AS("exchange: exchange_fields"),
 	PARTS("body: as the mappings, which are the master's again"),
 	PARTS("detail: for the host"),
@@ -1047,6 +1053,7 @@ FIELDS kvmsb sandbox_fields = {
 	AS("master"),
 	AS("state: ENDING"),
 	AS("running: not while anything is reset"),
+	AS("busy: the same"),
 	AS("doomed: it is being destroyed"),
 	AS("machine"),
 	AS("program"),
@@ -1054,6 +1061,9 @@ FIELDS kvmsb sandbox_fields = {
 	PARTS("process: process_fields"),
 	PARTS("hypercalls: hypercalls_fields"),
 	PARTS("context: begun by each call, REGISTER"),
+	AS("loop: a_loop_begins_anew"),
+	AS("current: of a run"),
+	AS("loop_state: a_loop_begins_anew"),
 	PARTS("start: the master's"),
 	AS("vcpu: of a run"),
 	AS("in_call: of a run"),

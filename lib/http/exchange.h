@@ -11,6 +11,7 @@
 
 #include <kvmsandbox/http.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct http_stream {
 	uint64_t function, argument; /* content_stream_func and its first argument: the guest's, hostile */
 	uint64_t total;              /* bytes, above 0 */
 	uint64_t given;              /* that the host has read */
+	bool failed;                 /* no more comes */
 };
 
 struct http_exchange {

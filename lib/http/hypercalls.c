@@ -69,7 +69,15 @@ void hypercalls_end(struct hypercalls *hypercalls)
 void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
 {
 	*hypercalls = (struct hypercalls){
-		.config = master->config, .ready = master->ready, .body = master->body};
+		.config = master->config,
+		.ready = master->ready,
+		.paused = master->paused,
+		.wait_address = master->wait_address,
+		.wait_count = master->wait_count,
+		.inputs_address = master->inputs_address,
+		.inputs_size = master->inputs_size,
+		.body = master->body,
+	};
 	memcpy(hypercalls->entries, master->entries, sizeof(hypercalls->entries));
 }
 
@@ -170,6 +178,19 @@ int call_wait_for_requests(struct call *call)
 	call->hypercalls->ready = true;
 	call->action = HYPERCALL_READY;
 	return 0;
+}
+
+/* A second time only in the loop that waited before. */
+int call_wait_for_requests_paused(struct call *call)
+{
+	struct hypercalls *hypercalls = call->hypercalls;
+
+	if (hypercalls->ready && !hypercalls->in_loop)
+		return call_deny(call, "%s(): Cannot be called after initialization", call->name);
+	hypercalls->paused = true;
+	hypercalls->wait_address = call->arguments[0];
+	hypercalls->wait_count = call->arguments[1];
+	return call_wait_for_requests(call);
 }
 
 /* There is none yet; the empty area lies where nothing a program asks for fits or wraps. */

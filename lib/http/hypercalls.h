@@ -21,6 +21,8 @@ enum http_entry {
 	HTTP_ENTRY_GET = 1,
 	HTTP_ENTRY_POST = 2,
 	HTTP_ENTRY_REQUEST = 3,
+	HTTP_ENTRY_STREAM_POST = 4,
+	HTTP_ENTRY_ERROR = 5,
 	HTTP_ENTRY_COUNT = 13
 };
 
@@ -38,6 +40,10 @@ struct hypercalls {
 	const struct http_config *config; /* never NULL while the guest runs */
 	uint64_t entries[HTTP_ENTRY_COUNT]; /* guest addresses; 0: none */
 	bool ready;                         /* has waited: no more register_func() */
+	bool paused;                        /* main() waits in a loop, for what it gets at: */
+	uint64_t wait_address, wait_count;  /* first arguments of its last wait: hostile */
+	bool in_loop;                       /* that loop is what runs */
+	uint64_t inputs_address, inputs_size; /* guest memory for texts of requests to it; size 0: none yet */
 	struct http_exchange *exchange;     /* NULL: no request at hand */
 	struct body_region body;            /* where bodies of requests go */
 	char detail[160];                   /* why DENIED */

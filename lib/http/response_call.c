@@ -143,7 +143,8 @@ static int take_response(struct call *call)
 
 /*
  * Without a request, in a function that the host called by itself, the guest
- * only stops: what it answered stands in its registers.
+ * only stops: what it answered stands in its registers. In a loop it has
+ * answered before, and the first answer counts: it goes on to where it waits.
  */
 int call_backend_response(struct call *call)
 {
@@ -153,7 +154,7 @@ int call_backend_response(struct call *call)
 		return call_deny(call, "%s(): There is no request yet", call->name);
 	if (call->hypercalls->exchange != NULL)
 		result = take_response(call);
-	if (result == 0)
+	if (result == 0 && (call->hypercalls->exchange != NULL || !call->hypercalls->in_loop))
 		call->action = HYPERCALL_STOP;
 	return result;
 }
