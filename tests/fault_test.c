@@ -216,28 +216,59 @@ static bool call(struct scene *scene, const char *symbol)
 	return call_of(scene, scene->fork, symbol);
 }
 
+/* The response is to be `body`. */
+static bool request_for(struct scene *scene, const struct kvmsb_http_request *what, const char *body)
+{
+	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+	int code = kvmsb_request(scene->fork, what, &response, &result);
+
+	if (!judge(scene, "kvmsb_request", code, kvmsb_detail(scene->fork)))
+		return false;
+	/* Without memory for the response there is none, and the handler goes on and returns. */
+	if (fault_was_hit() && result.outcome == KVMSB_OUTCOME_RETURNED &&
+	    response.source == KVMSB_HTTP_FROM_HOST)
+		return false;
+	if (!judge_outcome(scene, "kvmsb_request", scene->fork, &result, KVMSB_OUTCOME_HYPERCALL))
+		return false;
+	if (response.status != 200 || !body_is(&response, body, strlen(body)))
+		broken(scene, "the response is not the handler's: status %d", (int)response.status);
+	return true;
+}
+
 static bool request(struct scene *scene)
 {
 	static const struct kvmsb_http_field fields[] = {{"Accept: text/plain", 18}};
 	struct kvmsb_http_request what = KVMSB_HTTP_REQUEST_INIT;
-	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
-	struct kvmsb_result result = KVMSB_RESULT_INIT;
-	int code;
 
 	what.url = "/some/where";
 	what.fields = fields;
 	what.field_count = ARRAY_SIZE(fields);
-	code = kvmsb_request(scene->fork, &what, &response, &result);
-	if (!judge(scene, "kvmsb_request", code, kvmsb_detail(scene->fork)))
-		return false;
-	/* Without memory for the response there is none, and the handler goes on and returns. */
-	if (fault_was_hit() && result.outcome == KVMSB_OUTCOME_RETURNED && response.status == 0)
-		return false;
-	if (!judge_outcome(scene, "kvmsb_request", scene->fork, &result, KVMSB_OUTCOME_HYPERCALL))
-		return false;
-	if (response.status != 200 || !body_is(&response, what.url, strlen(what.url)))
-		broken(scene, "the response is not the handler's: status %d", (int)response.status);
-	return true;
+	return request_for(scene, &what, what.url);
+}
+
+static bool request_with_body(struct scene *scene)
+{
+	static char text[] = "a body in two pieces";
+	const struct iovec body[] = {{text, 6}, {text + 6, sizeof(text) - 7}};
+	struct kvmsb_http_request what = KVMSB_HTTP_REQUEST_INIT;
+
+	what.url = "/";
+	what.content_type = "text/plain";
+	what.body = body;
+	what.body_count = ARRAY_SIZE(body);
+	return request_for(scene, &what, text);
+}
+
+/* main() of this program waits in a loop, and counts its rounds. */
+static bool request_to_loop(struct scene *scene, unsigned round)
+{
+	struct kvmsb_http_request what = KVMSB_HTTP_REQUEST_INIT;
+	char text[64];
+
+	snprintf(text, sizeof(text), "%u %u 0 GET /loop 0 0", round, round - 1);
+	what.url = "/loop";
+	return request_for(scene, &what, text);
 }
 
 static bool reset(struct scene *scene)
@@ -349,6 +380,18 @@ static void act_request(struct scene *scene)
 	request(scene);
 }
 
+static void act_post(struct scene *scene)
+{
+	request_with_body(scene);
+}
+
+/* The second goes on where the first has left it. */
+static void act_loop(struct scene *scene)
+{
+	if (request_to_loop(scene, 1))
+		request_to_loop(scene, 2);
+}
+
 static void act_reset(struct scene *scene)
 {
 	reset(scene);
@@ -430,6 +473,16 @@ static void recover_nested(struct scene *scene)
 	scene->other = NULL;
 }
 
+static void recover_loop(struct scene *scene)
+{
+	reset(scene);
+	act_loop(scene);
+	reset(scene);
+	request_to_loop(scene, 1);
+	drop_fork(scene);
+	check_machine(scene);
+}
+
 /* A fork that could not be made, or not used, has not hurt its master. */
 static void recover_master(struct scene *scene)
 {
@@ -494,6 +547,8 @@ static const struct scenario scenarios[] = {
 	{"vmcall that needs memory", "fault-static", prepare_fork, act_grow, recover_fork,
          FAULT_MMAP, FAULT_IOCTL, false},
 	{"request", "fault-static", prepare_fork, act_request, recover_fork, 0, 0, false},
+	{"request with a body", "fault-static", prepare_fork, act_post, recover_fork, 0, 0, false},
+	{"requests to a loop", "loop-static", prepare_fork, act_loop, recover_loop, 0, 0, false},
 	{"reset", "fault-static", prepare_worked, act_reset, recover_fork, 0, 0, false},
 	{"reset after mapping and unmapping", "fault-static", prepare_restructured, act_reset,
          recover_fork, 0, 0, false},

@@ -229,8 +229,12 @@ KVMSB_EXPORT int kvmsb_run(struct kvmsb *sandbox, struct kvmsb_result *result);
  * Freezes a sandbox that is ready (or has exited): it becomes a master, never
  * runs again, and can be forked.
  *
- * Returns 0, -EINVAL (not in such a state), -ESRCH (over), -EBUSY, -ECHILD,
- * -ENOMEM (it can be tried again; calls may answer -EROFS until it succeeds).
+ * One that has answered requests, to be warm, in the loop of its main() runs on
+ * to where it waits for the next, for at most a second.
+ *
+ * Returns 0, -EINVAL (not in such a state), -ESRCH (over, or it does not wait
+ * again), -EBUSY, -ECHILD, -ENOMEM (it can be tried again; calls may answer -EROFS
+ * until it succeeds), or what kvmsb_run() may fail with.
  */
 KVMSB_EXPORT int kvmsb_freeze(struct kvmsb *sandbox);
 
@@ -340,7 +344,8 @@ KVMSB_EXPORT int kvmsb_symbol(const struct kvmsb *sandbox, const char *name, uin
 
 /*
  * Copies between the host and the guest's memory as the guest itself could:
- * reading needs a readable mapping, writing a writable one.
+ * reading needs a readable mapping, writing a writable one. In a callback of the
+ * sandbox reading changes nothing in it.
  *
  * Returns 0, -EFAULT (some of the range is not the guest's to use; what lies
  * before it may have been copied), -EROFS (write to a master), -EBUSY (write

@@ -136,11 +136,21 @@ static void get(const char *url, const char *argument)
 	backend_response_str(200, "text/plain", url);
 }
 
+static void post(const char *url, const char *argument, const char *type, const uint8_t *data,
+                 size_t length)
+{
+	(void)url;
+	(void)argument;
+	runs++;
+	backend_response(200, type, strlen(type), data, length);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < PAGES; i++)
 		pages[i][0] = 1;
 	set_backend_get(get);
+	set_backend_post(post);
 	wait_for_requests();
 	return 1;
 }
