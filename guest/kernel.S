@@ -117,13 +117,13 @@ no_selector:
 
 /*
  * Goes on where main() waits for requests in a loop. In: EDX:EAX all ones; at
- * RSP what RDX is to be, then where to go; RSP is to be LAYOUT_RED_ZONE and these
- * two higher; all other registers as they are to be. Loads the master's x87 and
- * vector state. Out: RAX the number of the hypercall that waited.
+ * RSP what RDX and RAX are to be, then where to go; RSP is to be LAYOUT_RED_ZONE
+ * and these three higher; all other registers as they are to be. Loads the
+ * master's x87 and vector state.
  */
 	.macro	go_on
 	popq	%rdx
-	movl	$HYPERCALL_WAIT_PAUSED, %eax
+	popq	%rax
 	ret	$LAYOUT_RED_ZONE
 	.endm
 

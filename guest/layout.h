@@ -103,7 +103,4 @@
 /* EAX of PORT_HYPERCALL that ends a call: the function's value is in RDI, RDX. */
 #define HYPERCALL_RETURN 0xffff
 
-/* wait_for_requests_paused(): what is in RAX when it returns with a request. */
-#define HYPERCALL_WAIT_PAUSED 0x10002
-
 #endif

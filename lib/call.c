@@ -153,8 +153,7 @@ static void begin(struct kvmsb *sandbox, uint64_t function, const uint64_t *valu
 	vcpu_context_begin(&sandbox->context, sandbox->machine, function, &arguments);
 }
 
-/* A return address below 16-byte alignment: a function's entry, psABI 3.2.2. */
-static int push_return(struct kvmsb *sandbox, struct call_stack *stack)
+int call_stack_push_return(struct kvmsb *sandbox, struct call_stack *stack)
 {
 	const uint64_t address = LAYOUT_ENTRY_TEXT + LAYOUT_ENTRY_RETURN;
 
@@ -184,7 +183,7 @@ int call_enter(struct kvmsb *sandbox, int failed, struct call_stack *stack, uint
                struct kvmsb_result *result)
 {
 	if (failed == 0)
-		failed = push_return(sandbox, stack);
+		failed = call_stack_push_return(sandbox, stack);
 	if (failed == -E2BIG)
 		return sandbox_fail(sandbox, failed, "arguments do not fit a half of the stack");
 	if (failed < 0)

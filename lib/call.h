@@ -32,6 +32,12 @@ int call_stack_push(struct kvmsb *sandbox, struct call_stack *stack, const void 
                     uint64_t length, uint64_t *address);
 
 /*
+ * The return address, below 16-byte alignment: as a function finds it (psABI
+ * 3.2.2). Returns 0, or what guest_write() failed with.
+ */
+int call_stack_push_return(struct kvmsb *sandbox, struct call_stack *stack);
+
+/*
  * Calls the function with what is on the stack, up to its end, the end of its
  * time, or a hypercall that stops it. failed: of making the stack, which is the
  * guest's doing but for -E2BIG; nothing is run then. Fills result but not size.

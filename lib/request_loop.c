@@ -3,9 +3,10 @@
  * Requests of a program whose main() waits for them in a loop: it goes on where
  * it waits, and runs on to the next wait when the request after that comes in.
  */
-#include "request.h"
+#include "request_loop.h"
 
 #include "linux/mm.h"
+#include "request.h"
 #include "util.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 
 static const char did_not_wait[] = "VM did not wait for requests after backend request";
 
-static int make_loop(struct kvmsb *sandbox)
+int loop_make(struct kvmsb *sandbox)
 {
 	if (sandbox->loop == NULL)
 		sandbox->loop = calloc(1, sizeof(*sandbox->loop));
@@ -30,21 +31,30 @@ static int make_loop(struct kvmsb *sandbox)
 	return 0;
 }
 
-/* Runs it from where it is. */
-static int run_loop(struct kvmsb *sandbox, uint64_t timeout, struct kvmsb_result *result)
+/* A function that served sockets has returned: what waits, if anything does, is main(). */
+static void stop_waiting(struct kvmsb *sandbox)
+{
+	sandbox->loop_state = LOOP_AT_START;
+	if (sandbox->master != NULL)
+		sandbox->hypercalls.paused = sandbox->master->hypercalls.paused;
+}
+
+int loop_run(struct kvmsb *sandbox, uint64_t timeout, struct kvmsb_result *result)
 {
 	int failed;
 
 	sandbox_use(sandbox, sandbox->loop);
-	sandbox->hypercalls.in_loop = true;
+	sandbox->hypercalls.in_loop = sandbox->in_call = true;
 	failed = sandbox_run(sandbox, timeout, result);
-	sandbox->hypercalls.in_loop = false;
+	sandbox->hypercalls.in_loop = sandbox->in_call = false;
 	if (failed < 0)
 		return failed;
 	if (result->outcome == KVMSB_OUTCOME_READY)
 		sandbox->loop_state = sandbox->master != NULL ? LOOP_WAITS : LOOP_AT_START;
 	else if (result->outcome == KVMSB_OUTCOME_HYPERCALL)
 		sandbox->loop_state = LOOP_ANSWERED;
+	else if (result->outcome == KVMSB_OUTCOME_RETURNED)
+		stop_waiting(sandbox);
 	return 0;
 }
 
@@ -58,7 +68,7 @@ int sandbox_finish_loop(struct kvmsb *sandbox, struct kvmsb_result *result)
 	if (sandbox->loop_state != LOOP_ANSWERED)
 		return 0;
 	sandbox->hypercalls.exchange = NULL;
-	failed = run_loop(sandbox, LOOP_TIMEOUT, result);
+	failed = loop_run(sandbox, LOOP_TIMEOUT, result);
 	sandbox->hypercalls.exchange = exchange;
 	return failed;
 }
@@ -84,43 +94,49 @@ int sandbox_make_inputs(struct kvmsb *sandbox, uint64_t size, uint64_t *address)
 }
 
 /* Returns 0, or what guest_write() failed with. */
-static int resume_at_start(struct kvmsb *sandbox)
+static int resume_at_start(struct kvmsb *sandbox, uint64_t value)
 {
-	const struct resume_frame frame = vcpu_context_resume(sandbox->loop, sandbox->machine,
-	                                                      &sandbox->start);
-	const uint64_t values[2] = {frame.rdx, frame.rip};
+	struct kvmsb_registers at = sandbox->start;
+	struct resume_frame frame;
 
-	return guest_write(&sandbox->process, frame.address, values, sizeof(values));
+	at.rax = value;
+	frame = vcpu_context_resume(sandbox->loop, sandbox->machine, &at);
+
+	return guest_write(&sandbox->process, frame.address, frame.values, sizeof(frame.values));
 }
 
-/* The texts into the area for them, the struct to where the guest waits for it. */
-static int write_inputs(struct kvmsb *sandbox, const void *block, uint64_t size, uint64_t address)
+int loop_give(struct kvmsb *sandbox, const struct loop_inputs *inputs)
 {
-	int failed = guest_write(&sandbox->process, address, block, size);
+	struct process *process = &sandbox->process;
+	int failed = guest_write(process, inputs->address, inputs->block, inputs->size);
 
 	if (failed == 0)
-		failed = guest_write(&sandbox->process, sandbox->hypercalls.wait_address, block,
-		                     REQUEST_BLOCK_HEAD);
-	if (failed == 0 && sandbox->loop_state == LOOP_AT_START)
-		failed = resume_at_start(sandbox);
-	return failed;
+		failed = guest_write(process, sandbox->hypercalls.wait_address, inputs->block,
+		                     inputs->head);
+	if (failed < 0)
+		return failed;
+	if (sandbox->loop_state == LOOP_AT_START)
+		return resume_at_start(sandbox, inputs->value);
+	sandbox->loop->registers.rax = inputs->value;
+	return 0;
 }
 
 /* Returns 0, or -EFAULT, -ENOMEM: the guest's own memory. */
-static int give_inputs(struct kvmsb *sandbox, const struct request_parts *parts)
+static int give_request(struct kvmsb *sandbox, const struct request_parts *parts)
 {
-	uint64_t size = request_block_size(parts), address;
-	int failed = sandbox_make_inputs(sandbox, size, &address);
-	void *block;
+	struct loop_inputs inputs = {.size = request_block_size(parts),
+	                             .head = REQUEST_BLOCK_HEAD,
+	                             .value = HYPERCALL_WAIT_PAUSED};
+	int failed = sandbox_make_inputs(sandbox, inputs.size, &inputs.address);
 
 	if (failed < 0)
 		return failed;
-	block = malloc(size);
-	if (block == NULL)
+	inputs.block = malloc(inputs.size);
+	if (inputs.block == NULL)
 		return -ENOMEM;
-	request_block_fill(parts, address, block);
-	failed = write_inputs(sandbox, block, size, address);
-	free(block);
+	request_block_fill(parts, inputs.address, inputs.block);
+	failed = loop_give(sandbox, &inputs);
+	free(inputs.block);
 	return failed;
 }
 
@@ -133,9 +149,9 @@ static int go_on(struct delivery *delivery)
 
 	if (failed < 0)
 		return failed;
-	failed = give_inputs(sandbox, &parts);
+	failed = give_request(sandbox, &parts);
 	if (failed == 0)
-		failed = run_loop(sandbox, delivery->timeout, &result);
+		failed = loop_run(sandbox, delivery->timeout, &result);
 	else
 		failed = call_end_unusable(sandbox, failed, sandbox->hypercalls.wait_address,
 		                           &result);
@@ -145,7 +161,7 @@ static int go_on(struct delivery *delivery)
 int delivery_resume(struct delivery *delivery)
 {
 	struct kvmsb_result result;
-	int failed = make_loop(delivery->sandbox);
+	int failed = loop_make(delivery->sandbox);
 
 	if (failed == 0)
 		failed = sandbox_finish_loop(delivery->sandbox, &result);

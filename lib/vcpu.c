@@ -205,9 +205,8 @@ struct resume_frame vcpu_context_resume(struct vcpu_context *context, const stru
                                         const struct kvmsb_registers *at)
 {
 	struct resume_frame frame = {
-		.address = at->rsp - LAYOUT_RED_ZONE - 2 * sizeof(uint64_t),
-		.rdx = at->rdx,
-		.rip = at->rip,
+		.address = at->rsp - LAYOUT_RED_ZONE - sizeof(frame.values),
+		.values = {at->rdx, at->rax, at->rip},
 	};
 
 	context->registers = *at;

@@ -58,13 +58,10 @@ void vcpu_context_begin(struct vcpu_context *context, const struct machine *mach
 /* What vcpu_context_resume() wants of the guest's stack: at `address`, before it runs. */
 struct resume_frame {
 	uint64_t address;
-	uint64_t rdx, rip;
+	uint64_t values[3];
 };
 
-/*
- * Goes on with `at`, registers as they were at a hypercall that waits
- * (HYPERCALL_WAIT_PAUSED), and the state in machine->state_image.
- */
+/* Goes on with `at`, registers as they were at a hypercall, and the state in machine->state_image. */
 struct resume_frame vcpu_context_resume(struct vcpu_context *context, const struct machine *machine,
                                         const struct kvmsb_registers *at);
 void vcpu_context_destroy(struct vcpu_context *context);

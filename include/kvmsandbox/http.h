@@ -299,6 +299,52 @@ KVMSB_EXPORT int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_re
  */
 KVMSB_EXPORT int64_t kvmsb_response_read(struct kvmsb *sandbox, void *buffer, size_t size);
 
+/* ---- Sockets ---- */
+
+/* enum SocketEvent of guest/kvm_api.h. */
+enum kvmsb_socket_event_kind {
+	KVMSB_SOCKET_CONNECT = 0,
+	KVMSB_SOCKET_READ = 1,
+	KVMSB_SOCKET_WRITABLE = 2,
+	KVMSB_SOCKET_DISCONNECT = 3,
+};
+
+/* What happened on a connection of the host's. Strings are NUL-terminated; everything is copied. */
+struct kvmsb_socket_event {
+	int32_t descriptor; /* the guest's name for the connection: the host's choice */
+	int32_t kind;       /* enum kvmsb_socket_event_kind */
+	const char *remote;   /* NULL: "" */
+	const char *argument; /* NULL: "" */
+	const void *data;
+	size_t data_length; /* at most 1 MiB */
+};
+
+/*
+ * Calls the function that a program has registered by
+ * set_socket_prepare_for_pause() with the number `system`, up to where it waits for
+ * events. Needed where main() itself does not wait for events.
+ *
+ * Returns 0 with result filled (KVMSB_OUTCOME_READY: it waits), -EOPNOTSUPP (there
+ * is no such function), -EINVAL (not a fork), or as kvmsb_vmcall().
+ */
+KVMSB_EXPORT int kvmsb_socket_prepare(struct kvmsb *fork, int system, uint64_t timeout_ns,
+                                      struct kvmsb_result *result);
+
+/*
+ * Hands events to a guest that waits in wait_for_socket_events_paused(), and runs it
+ * until it waits again. What it writes meanwhile goes to ops.socket_write. A
+ * program that waits for requests takes the first event for one: the host knows its
+ * programs.
+ *
+ * Returns how many events were taken: as many as there are, or as the guest has room
+ * for (1..32). result->outcome is KVMSB_OUTCOME_READY when it waits again. Or
+ *  -EINVAL   no events; one with more than 1 MiB; no function of the guest waits
+ *  and as kvmsb_vmcall(). Time limit: timeout_ns, 0: options.call_timeout_ns.
+ */
+KVMSB_EXPORT int kvmsb_socket_events(struct kvmsb *sandbox, const struct kvmsb_socket_event *events,
+                                     size_t count, uint64_t timeout_ns,
+                                     struct kvmsb_result *result);
+
 /* ---- What a program has said of itself ---- */
 
 /* Out-struct of kvmsb_http_get_program(). */

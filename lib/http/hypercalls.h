@@ -23,8 +23,12 @@ enum http_entry {
 	HTTP_ENTRY_REQUEST = 3,
 	HTTP_ENTRY_STREAM_POST = 4,
 	HTTP_ENTRY_ERROR = 5,
+	HTTP_ENTRY_SOCKET_PAUSE = 12,
 	HTTP_ENTRY_COUNT = 13
 };
+
+/* What is in RAX when wait_for_requests_paused() returns: its number. */
+#define HYPERCALL_WAIT_PAUSED 0x10002u
 
 /* What the run does after a hypercall. */
 enum hypercall_action {
