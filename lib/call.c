@@ -263,7 +263,7 @@ int kvmsb_vmcall(struct kvmsb *sandbox, const struct kvmsb_call *theirs, struct 
 		failed = check_call(sandbox, theirs, &call);
 	if (failed < 0)
 		return failed;
-	hypercalls_end(&sandbox->hypercalls);
+	sandbox_end_exchange(sandbox);
 	failed = call_function(sandbox, &call, &own);
 	sized_copy_out(result, &own, sizeof(own));
 	return sandbox_finish(sandbox, failed);

@@ -335,6 +335,7 @@ static int begin(struct delivery *delivery, const struct kvmsb_http_request *the
 		                    "the program has no way to handle such a request");
 	delivery->timeout = request->timeout_ns != 0 ? request->timeout_ns
 	                                             : sandbox->program->options.call_timeout_ns;
+	sandbox_end_exchange(sandbox);
 	result = hypercalls_begin(&sandbox->hypercalls, request);
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "request: %s", strerror(-result));

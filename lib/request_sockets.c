@@ -132,7 +132,7 @@ int kvmsb_socket_events(struct kvmsb *sandbox, const struct kvmsb_socket_event *
 	if (failed < 0)
 		return failed;
 	count = min_u64(count, max_u64(1, sandbox->hypercalls.wait_count));
-	hypercalls_end(&sandbox->hypercalls);
+	sandbox_end_exchange(sandbox);
 	failed = give_events(sandbox, events, count);
 	if (failed == 0)
 		failed = loop_run(sandbox, limit_of(sandbox, timeout_ns), &own);

@@ -97,6 +97,12 @@ static struct kvmsb *sandbox_new(void)
 	return sandbox;
 }
 
+void sandbox_end_exchange(struct kvmsb *sandbox)
+{
+	hypercalls_end(&sandbox->hypercalls);
+	guest_let_go(&sandbox->process);
+}
+
 void sandbox_use(struct kvmsb *sandbox, struct vcpu_context *context)
 {
 	sandbox->current = context;
@@ -270,7 +276,7 @@ static int end_requests(struct kvmsb *sandbox)
 	struct kvmsb_result result;
 	int failed;
 
-	hypercalls_end(&sandbox->hypercalls);
+	sandbox_end_exchange(sandbox);
 	failed = sandbox_finish_loop(sandbox, &result);
 	if (sandbox->doomed)
 		return sandbox_finish(sandbox, -ECANCELED);

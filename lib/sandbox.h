@@ -72,6 +72,9 @@ struct kvmsb {
 __attribute__((format(printf, 3, 4))) int sandbox_fail(struct kvmsb *sandbox, int code,
                                                        const char *format, ...);
 
+/* What a response of before gave the host is no more: a call that is no request is next. */
+void sandbox_end_exchange(struct kvmsb *sandbox);
+
 /* The context that the next sandbox_run() runs. */
 void sandbox_use(struct kvmsb *sandbox, struct vcpu_context *context);
 

@@ -432,6 +432,7 @@ static bool is_restorable(const struct space *space)
  */
 static bool restore(struct space *space)
 {
+	space_need_nothing(space);
 	working_set_teach(space);
 	if (!is_restorable(space) || working_set_is_stale(space) ||
 	    space->frame_count - space->taken_count + space->table_count >

@@ -184,16 +184,71 @@ int64_t guest_read_string(struct process *process, uint64_t address, char *text,
 	return -EFAULT;
 }
 
+/* A page each, as the worst of real guests has it. */
 int guest_pieces(struct process *process, uint64_t address, uint64_t length, bool for_writing,
                  struct guest_piece *piece, unsigned maximum, unsigned *count)
+{
+	uint64_t left;
+	int error;
+
+	assert_ptr_equal(process, &current->process);
+	left = usable(address, length, for_writing ? FAKE_ARENA_END : FAKE_NO_MEMORY, &error);
+	for (*count = 0; left > 0 && *count < maximum; (*count)++) {
+		uint64_t part = min_u64(left, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
+
+		piece[*count] = (struct guest_piece){.host = fake_at(current, address),
+		                                     .length = part};
+		address += part;
+		left -= part;
+	}
+	return *count > 0 ? 0 : error;
+}
+
+/* In place, a page each; the last one in a copy. */
+int guest_content(struct process *process, uint64_t address, uint64_t length,
+                  struct guest_content *content)
+{
+	uint64_t pages = 2 + length / PAGE_SIZE;
+	int error;
+
+	assert_ptr_equal(process, &current->process);
+	if (usable(address, length, FAKE_NO_MEMORY, &error) < length)
+		return error;
+	*content = (struct guest_content){.pieces = malloc(pages * sizeof(struct iovec)),
+	                                  .copies = malloc(PAGE_SIZE)};
+	if (content->pieces == NULL || content->copies == NULL) {
+		guest_content_free(content);
+		return -ENOMEM;
+	}
+	while (length > 0) {
+		uint64_t part = min_u64(length, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
+		void *host = fake_at(current, address);
+
+		if (part == length)
+			host = memcpy(content->copies, host, part);
+		content->pieces[content->count++] = (struct iovec){.iov_base = host, .iov_len = part};
+		address += part;
+		length -= part;
+	}
+	return 0;
+}
+
+void guest_content_free(struct guest_content *content)
+{
+	free(content->pieces);
+	free(content->copies);
+	*content = (struct guest_content){.count = 0};
+}
+
+/* Nothing of the arena ever goes. */
+void guest_hold(struct process *process, uint64_t address, uint64_t length)
 {
 	(void)process;
 	(void)address;
 	(void)length;
-	(void)for_writing;
-	(void)piece;
-	(void)maximum;
-	(void)count;
-	fail_msg("guest_pieces() is not expected");
-	return -EFAULT;
+}
+
+void guest_let_go(struct process *process)
+{
+	(void)process;
 }

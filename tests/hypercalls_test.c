@@ -811,7 +811,7 @@ static void test_content_type_cannot_split_the_response(void **state)
 
 static void test_content_of_every_size(void **state)
 {
-	/* Around pages and the steps that a large one is copied in. */
+	/* Around pages. */
 	static const uint64_t lengths[] = {1,
 	                                   4095,
 	                                   4096,
@@ -925,6 +925,23 @@ static void test_memory_limit_ends_the_run(void **state)
 	assert_int_equal(answer.action, HYPERCALL_CONTINUE);
 	assert_int_equal(guest->process.end, PROCESS_OUT_OF_MEMORY);
 	assert_no_response(guest);
+}
+
+/* Where the guest has it: what it holds when the host looks. */
+static void test_content_stays_in_place(void **state)
+{
+	struct fake_guest *guest = *state;
+	struct kvmsb_http_response response;
+
+	memset(fake_at(guest, FAKE_ARENA), 'a', 3 * 4096);
+	respond_with(guest, (struct response_arguments){200, 0, 0, FAKE_ARENA + 100, 2 * 4096, 0});
+	response = response_of(guest);
+	assert_int_equal(response.body_count, 3);
+	assert_ptr_equal(response.body[0].iov_base, fake_at(guest, FAKE_ARENA + 100));
+	assert_ptr_equal(response.body[1].iov_base, fake_at(guest, FAKE_ARENA + 4096));
+	assert_int_equal(guest->read, 0);
+	/* The list is the same for whoever asks, until the exchange ends. */
+	assert_ptr_equal(response_of(guest).body, response.body);
 }
 
 /* ---- BackendResponseExtra ---- */
@@ -1350,6 +1367,7 @@ int main(void)
 		REQUESTED(test_content_is_bounded),
 		REQUESTED(test_hostile_length_allocates_little),
 		REQUESTED(test_memory_limit_ends_the_run),
+		REQUESTED(test_content_stays_in_place),
 		REQUESTED(test_extra_fields_follow_the_rules_of_set),
 		REQUESTED(test_extra_fields_are_checked),
 		REQUESTED(test_extra_pointers_are_checked),

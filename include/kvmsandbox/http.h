@@ -239,7 +239,10 @@ enum kvmsb_http_source {
 /*
  * Out-struct of kvmsb_request(). The memory it points to belongs to the
  * sandbox, and lives, unchanged, until it is reset, run again or destroyed; that
- * is up to the host, which may keep a fork for as long as it sends.
+ * is up to the host, which may keep a fork for as long as it sends. Only a
+ * kvmsb_memory_write() to where the body lies may change it, or may not. Any thread
+ * may read it. Pieces may be the same memory more than once: zeros, where the guest
+ * never used what it answered with.
  */
 struct kvmsb_http_response {
 	size_t size;

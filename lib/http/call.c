@@ -83,6 +83,15 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
 	return error < 0 ? failed(call, error, "write", address, length) : 0;
 }
 
+int call_content(struct call *call, uint64_t address, uint64_t length, struct guest_content *content)
+{
+	int error = -EFAULT;
+
+	if (range_within(address, length, LAYOUT_USER_END))
+		error = guest_content(call->process, address, length, content);
+	return error < 0 ? failed(call, error, "read", address, length) : 0;
+}
+
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data)
 {
 	uint64_t done = 0, capacity;

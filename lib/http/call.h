@@ -45,6 +45,11 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
  */
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data);
 
+/* As call_read(), in place: see guest_content(). */
+struct guest_content;
+int call_content(struct call *call, uint64_t address, uint64_t length,
+                 struct guest_content *content);
+
 /*
  * Around a function of the host (hypercalls->config->ops): the vCPU is given
  * back meanwhile, and who owns guest memory may change its content, but nothing

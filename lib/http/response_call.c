@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sys_backend_response: takes the guest's answer. Everything small is checked
- * before the content is copied, which comes last.
+ * before the content, which is not copied and comes last.
  */
-#include "../util.h"
+#include "../linux/mm.h"
 #include "call.h"
 #include "exchange.h"
 #include "header_calls.h"
@@ -103,20 +103,25 @@ static int read_extra(struct call *call)
 	return read_extra_fields(call, &extra);
 }
 
+/* Where the guest has it: it is read when the host sends it, and the guest does not run before. */
 static int read_content(struct call *call, struct http_content *content)
 {
-	uint64_t length = call->arguments[4];
-	void *bytes;
+	uint64_t address = call->arguments[3], length = call->arguments[4];
+	struct guest_content guests;
 	int result;
 
 	if (length == 0)
 		return 0;
 	if (length > CONTENT_MAXIMUM)
 		return call_deny(call, "Response content is larger than 512 MiB");
-	result = call_read_allocated(call, call->arguments[3], length, &bytes);
+	result = call_content(call, address, length, &guests);
 	if (result < 0)
 		return result;
-	return content_of_bytes(content, bytes, length) < 0 ? call_no_memory(call) : 0;
+	*content = (struct http_content){.pieces = guests.pieces,
+	                                 .count = guests.count,
+	                                 .length = length,
+	                                 .copies = guests.copies};
+	return 0;
 }
 
 static int take_response(struct call *call)
@@ -136,8 +141,7 @@ static int take_response(struct call *call)
 		free(type);
 		return result;
 	}
-	exchange_respond(call->hypercalls->exchange, KVMSB_HTTP_FROM_HANDLER, status, type,
-	                 &content);
+	exchange_respond(call->hypercalls->exchange, KVMSB_HTTP_FROM_HANDLER, status, type, &content);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct mm;
 struct file; /* linux/files.h: reference counted open file of the host */
@@ -137,5 +138,37 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
  */
 void guest_hold(struct process *process, uint64_t address, uint64_t length);
 void guest_let_go(struct process *process);
+
+/*
+ * The whole range, for the host to read for as long as the guest does not go on:
+ * pieces of guest memory, those that follow each other in one; zeros for what
+ * nobody has used yet, and copies of what are a file's own pages, which the host
+ * must not touch. Brings no page in. Returns 0; -EFAULT: the guest could not read
+ * all of it itself; -ENOMEM: of the host. guest_content_free() frees what it has, and
+ * leaves the guest's memory as it is.
+ *
+ * The pieces stay, and what they hold, until the guest runs, or the space is reset
+ * or destroyed:
+ *  - Data frames have one owner and do not move; a space's are taken by edits of
+ *    that space alone. No call of the guest makes one while it does not run, and
+ *    what is reclaimed under pressure is of spaces that nobody has (space_reclaim()).
+ *  - Reads and writes by the host (kvmsb_memory_read(), also from a function of the
+ *    host) may bring pages in and settle the fork at its limit: the pages of the range
+ *    are held. A write into the range changes what a piece holds, or, where the page
+ *    was shared, gives the guest another page and leaves the piece as it was.
+ *  - Frames that are the master's never change once it is frozen, and stay while it
+ *    has forks: each has a reference, also of a master that the host has destroyed.
+ *  - The machine's page of zeros is written by nobody, nor is that of this function.
+ *  - The learner and the restoring of contents work in resets and new forks only.
+ *  - Files' pages come and go with the file window: they are copied here.
+ */
+struct guest_content {
+	struct iovec *pieces; /* malloc()ed, as is `copies`: whoever takes them over frees them */
+	size_t count;
+	void *copies; /* NULL: none were needed */
+};
+int guest_content(struct process *process, uint64_t address, uint64_t length,
+                  struct guest_content *content);
+void guest_content_free(struct guest_content *content);
 
 #endif

@@ -374,6 +374,13 @@ int64_t mm_read_absent(const struct process *process, uint64_t address, void *da
 	return (int64_t)length;
 }
 
+bool mm_absent_is_zeros(const struct process *process, uint64_t address)
+{
+	const struct range *range = ranges_find(&process->mm->ranges, address);
+
+	return range != NULL && (range->protection & SPACE_READ) != 0 && range->file == NULL;
+}
+
 int mm_populate(struct process *process, uint64_t start, uint64_t end, unsigned access)
 {
 	for (uint64_t page = start, count = 0; page < end; page += PAGE_SIZE, count++) {

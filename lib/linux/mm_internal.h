@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory map from inside: what mm.c, mm_fault.c, usercopy.c and the memory
+ * The memory map from inside: what mm.c, mm_fault.c, usercopy.c, content.c and the memory
  * system calls (sys_mm.c) share. Everyone else uses mm.h.
  */
 #ifndef KVMSB_LINUX_MM_INTERNAL_H
@@ -77,5 +77,8 @@ uint64_t mm_mapping_end(const struct process *process, uint64_t address);
  * copied or -EFAULT.
  */
 int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length);
+
+/* Whether that is zeros for sure: anonymous memory that may be read. */
+bool mm_absent_is_zeros(const struct process *process, uint64_t address);
 
 #endif

@@ -14,7 +14,7 @@
 
 const struct area *const areas[] = {
 	&call_area,    &fork_area,   &memory_area,     &thread_area,
-	&program_area, &native_area, &comparison_area, &crowd_area,
+	&program_area, &native_area, &comparison_area, &crowd_area, &content_area,
 };
 const size_t area_count = ARRAY_SIZE(areas);
 

@@ -52,7 +52,7 @@ struct area {
 };
 
 extern const struct area call_area, fork_area, memory_area, thread_area, program_area, native_area,
-	comparison_area, crowd_area;
+	comparison_area, crowd_area, content_area;
 extern const struct area *const areas[];
 extern const size_t area_count;
 

@@ -30,6 +30,7 @@ static const struct goal {
 	{"fork_vmcall_destroy", 1.5, "vmcall", "vmcall_ratio_fork_vmcall_destroy", 1, false},
 	{"scaling_2", 1800, NULL, NULL, 0, true},
 	{"syscall", 1.2, "exit_roundtrip", "exit_ratio_syscall", 1, false},
+	{"request_10mb", 0.5, "memcpy_10mb", "memcpy_ratio_request_10mb", 1, false},
 	{"program_python3", 1, "allowance_python3", "allowance_ratio_python3", 0, false},
 	{"kvm_runs_python3", 1.05, "native_calls_python3", "call_ratio_python3", 0, false},
 	{"program_sha256sum", 1, "allowance_sha256sum", "allowance_ratio_sha256sum", 0, false},

@@ -27,6 +27,7 @@ static const struct {
 	{"native_ratio_clock_gettime", "clock_gettime", "native_clock_gettime",
          "clock_gettime / native_clock_gettime"},
 	{"native_ratio_compute", "compute", "native_compute", "compute / native_compute"},
+	{"memcpy_ratio_request_10mb", "request_10mb", "memcpy_10mb", "request_10mb / memcpy_10mb"},
 	{"allowance_ratio_python3", "program_python3", "allowance_python3",
          "program_python3 / allowance_python3"},
 	{"call_ratio_python3", "kvm_runs_python3", "native_calls_python3",
