@@ -373,7 +373,7 @@ int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs
 	failed = serve(&delivery);
 	free(delivery.content_type);
 	if (failed < 0)
-		hypercalls_end(&sandbox->hypercalls);
+		sandbox_end_exchange(sandbox);
 	/* Its memory goes with the sandbox: a doomed one has none to give. */
 	if (!sandbox->doomed)
 		hypercalls_response(&sandbox->hypercalls, response);

@@ -44,7 +44,7 @@ static uint64_t put_extra(struct fake_guest *guest, const char *text)
 }
 
 /* Every call that allocates. */
-static void write_scene(struct scene *scene)
+static void write_scene(struct scene *scene, bool streamed)
 {
 	struct fake_guest *guest = scene->guest;
 	uint64_t field = fake_put_text(guest, "A: b");
@@ -55,8 +55,12 @@ static void write_scene(struct scene *scene)
 	add(scene, (struct step){0x10021, {1, field, 4}});
 	add(scene, (struct step){0x10022, {0, name, 4, 0, 0}});
 	add(scene, (struct step){0x7f000, {field, 4}});
-	add(scene,
-	    (struct step){0x10010, {200, type, 10, FAKE_ARENA, LARGE, put_extra(guest, "C: d")}});
+	if (streamed)
+		add(scene, (struct step){0x10012, {200, type, 10, 5, 0x400000, 1}});
+	else
+		add(scene,
+		    (struct step){0x10010,
+		                  {200, type, 10, FAKE_ARENA, LARGE, put_extra(guest, "C: d")}});
 }
 
 static bool begin(struct fake_guest *guest)
@@ -115,19 +119,25 @@ static bool try_with_failure(struct scene *scene, unsigned number)
 	return hit;
 }
 
-static void test_every_allocation_fails_once(void **state)
+static void fail_every_allocation(bool streamed)
 {
 	struct scene scene = {.guest = fake_guest_create()};
 	unsigned number = 1;
 
-	(void)state;
 	scene.guest->hypercalls.ready = true;
-	write_scene(&scene);
+	write_scene(&scene, streamed);
 	while (try_with_failure(&scene, number))
 		number++;
 	/* Exchange, field; text and field of two calls; two texts; the response's. */
-	assert_true(number > 10);
+	assert_true(number > (streamed ? 8 : 10));
 	fake_guest_destroy(scene.guest);
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+	(void)state;
+	fail_every_allocation(false);
+	fail_every_allocation(true);
 }
 
 int main(void)

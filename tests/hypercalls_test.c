@@ -7,6 +7,7 @@
 #include "fake_api_guest.h"
 #include "response_body.h"
 
+#include "http/exchange.h"
 #include "http/fields.h"
 #include "layout.h"
 #include "util.h"
@@ -26,6 +27,7 @@ enum {
 	REGISTER = 0x10000,
 	WAIT = 0x10001,
 	RESPOND = 0x10010,
+	STREAM = 0x10012,
 	APPEND = 0x10020,
 	SET = 0x10021,
 	FIND = 0x10022,
@@ -944,6 +946,97 @@ static void test_content_stays_in_place(void **state)
 	assert_ptr_equal(response_of(guest).body, response.body);
 }
 
+/* ---- Streamed responses ---- */
+
+struct stream_arguments {
+	uint64_t status, type, type_length, total, function, argument;
+};
+
+static struct answer stream_with(struct fake_guest *guest, struct stream_arguments arguments)
+{
+	return CALL(guest, STREAM, arguments.status, arguments.type, arguments.type_length,
+	            arguments.total, arguments.function, arguments.argument);
+}
+
+static void test_stream_is_begun(void **state)
+{
+	struct fake_guest *guest = *state;
+	uint64_t type = fake_put_text(guest, "video/mp4");
+	struct kvmsb_http_response response;
+	const struct http_stream *stream;
+
+	respond_with(guest, (struct response_arguments){200, 0, 0, FAKE_ARENA, 100, 0});
+	assert_int_equal(stream_with(guest, (struct stream_arguments){206, type, 9, UINT64_C(1) << 40,
+	                                                              0x400000, UINT64_MAX})
+	                         .action,
+	                 HYPERCALL_STOP);
+	response = response_of(guest);
+	assert_int_equal(response.status, 206);
+	assert_string_equal(response.content_type, "video/mp4");
+	assert_int_equal(response.is_streamed, 1);
+	assert_int_equal(response.body_count, 0);
+	assert_null(response.body);
+	assert_int_equal(response.body_length, UINT64_C(1) << 40);
+	assert_int_equal(response.source, KVMSB_HTTP_FROM_HANDLER);
+	stream = &guest->hypercalls.exchange->stream;
+	assert_int_equal(stream->function, 0x400000);
+	assert_int_equal(stream->argument, UINT64_MAX);
+	assert_int_equal(stream->total, UINT64_C(1) << 40);
+	assert_int_equal(stream->given, 0);
+
+	respond_with(guest, (struct response_arguments){.status = 200});
+	assert_int_equal(response_of(guest).is_streamed, 0);
+}
+
+static void test_stream_is_checked(void **state)
+{
+	static const struct {
+		struct stream_arguments arguments;
+		const char *text;
+	} wrong[] = {
+		{{199, 0, 0, 1, 0x400000, 0}, "Invalid HTTP status code returned by program"},
+		{{600, 0, 0, 1, 0x400000, 0}, "Invalid HTTP status code returned by program"},
+		{{200, 0, 0x1000, 1, 0x400000, 0}, "Content-type length overflow"},
+		{{200, 0, 0, 0, 0x400000, 0}, "Cannot stream zero-length response"},
+		{{200, 0, 0, 0, 0, 0}, "Cannot stream zero-length response"},
+		{{200, 0, 0, 1, 0, 0}, "Cannot stream using invalid callback (address is 0x0)"},
+		{{200, 0, 0, 1, LAYOUT_USER_START - 1, 0},
+	         "Cannot stream using invalid callback (address is 0xffff)"},
+		{{200, 0, 0, 1, UINT64_MAX, 0},
+	         "Cannot stream using invalid callback (address is 0xffffffffffffffff)"},
+	};
+	struct fake_guest *guest = *state;
+	uint64_t type = fake_put_text(guest, "a\nb");
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_denied(guest, stream_with(guest, wrong[i].arguments), wrong[i].text);
+	assert_int_equal(
+		stream_with(guest, (struct stream_arguments){200, 0, 0, 1, LAYOUT_USER_END, 0}).action,
+		HYPERCALL_DENIED);
+	assert_denied(guest,
+	              stream_with(guest, (struct stream_arguments){200, type, 3, 1, 0x400000, 0}),
+	              "Content-type had an illegal character");
+	assert_unreadable(guest,
+	                  stream_with(guest, (struct stream_arguments){200, 0, 3, 1, 0x400000, 0}));
+	assert_no_response(guest);
+	assert_int_equal(guest->hypercalls.exchange->stream.function, 0);
+}
+
+static void test_stream_needs_a_request(void **state)
+{
+	const struct stream_arguments right = {200, 0, 0, 1, 0x400000, 0};
+	struct fake_guest *guest = *state;
+
+	assert_denied(guest, stream_with(guest, right),
+	              "begin_streaming_response(): There is no request yet");
+	CALL(guest, WAIT, 0);
+	/* In a function that the host called by itself it only stops. */
+	assert_int_equal(stream_with(guest, right).action, HYPERCALL_STOP);
+	assert_int_equal(stream_with(guest, (struct stream_arguments){.status = 1}).action,
+	                 HYPERCALL_STOP);
+	assert_no_response(guest);
+}
+
 /* ---- BackendResponseExtra ---- */
 
 struct extra {
@@ -1368,6 +1461,9 @@ int main(void)
 		REQUESTED(test_hostile_length_allocates_little),
 		REQUESTED(test_memory_limit_ends_the_run),
 		REQUESTED(test_content_stays_in_place),
+		REQUESTED(test_stream_is_begun),
+		REQUESTED(test_stream_is_checked),
+		PLAIN(test_stream_needs_a_request),
 		REQUESTED(test_extra_fields_follow_the_rules_of_set),
 		REQUESTED(test_extra_fields_are_checked),
 		REQUESTED(test_extra_pointers_are_checked),

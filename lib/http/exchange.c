@@ -120,6 +120,15 @@ void exchange_respond(struct http_exchange *exchange, enum kvmsb_http_source sou
 	exchange->content = *content;
 }
 
+void exchange_stream(struct http_exchange *exchange, int status, char *content_type,
+                     const struct http_stream *stream)
+{
+	const struct http_content nothing = {.count = 0};
+
+	exchange_respond(exchange, KVMSB_HTTP_FROM_HANDLER, status, content_type, &nothing);
+	exchange->stream = *stream;
+}
+
 int exchange_response(const struct http_exchange *exchange, struct kvmsb_http_response *response)
 {
 	struct kvmsb_http_response own = {.content_type = ""};

@@ -67,6 +67,10 @@ void exchange_destroy(struct http_exchange *exchange);
 void exchange_respond(struct http_exchange *exchange, enum kvmsb_http_source source, int status,
                       char *content_type, const struct http_content *content);
 
+/* As a handler's response whose body the guest gives piece by piece. */
+void exchange_stream(struct http_exchange *exchange, int status, char *content_type,
+                     const struct http_stream *stream);
+
 /* Frees what a content has, and empties it. */
 void content_clear(struct http_content *content);
 

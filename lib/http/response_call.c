@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sys_backend_response: takes the guest's answer. Everything small is checked
- * before the content, which is not copied and comes last.
+ * sys_backend_response, begin_streaming_response: take the guest's answer, or the
+ * function that gives it piece by piece. Everything small is checked before the
+ * content, which is not copied and comes last.
  */
 #include "../linux/mm.h"
 #include "call.h"
 #include "exchange.h"
 #include "header_calls.h"
+#include "layout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -145,20 +147,62 @@ static int take_response(struct call *call)
 	return 0;
 }
 
+static int check_stream(struct call *call, const struct http_stream *stream)
+{
+	if (stream->total == 0)
+		return call_deny(call, "Cannot stream zero-length response");
+	if (stream->function < LAYOUT_USER_START || stream->function >= LAYOUT_USER_END)
+		return call_deny(call, "Cannot stream using invalid callback (address is 0x%llx)",
+		                 (unsigned long long)stream->function);
+	return 0;
+}
+
+static int take_stream(struct call *call)
+{
+	const struct http_stream stream = {.total = call->arguments[3],
+	                                   .function = call->arguments[4],
+	                                   .argument = call->arguments[5]};
+	char *type = NULL;
+	int status;
+	int result = read_status(call, &status);
+
+	if (result == 0)
+		result = read_content_type(call, &type);
+	if (result == 0)
+		result = check_stream(call, &stream);
+	if (result < 0) {
+		free(type);
+		return result;
+	}
+	exchange_stream(call->hypercalls->exchange, status, type, &stream);
+	return 0;
+}
+
 /*
  * Without a request, in a function that the host called by itself, the guest
  * only stops: what it answered stands in its registers. In a loop it has
  * answered before, and the first answer counts: it goes on to where it waits.
  */
-int call_backend_response(struct call *call)
+static int respond(struct call *call, int (*take)(struct call *call))
 {
 	int result = 0;
 
 	if (!call->hypercalls->ready)
 		return call_deny(call, "%s(): There is no request yet", call->name);
 	if (call->hypercalls->exchange != NULL)
-		result = take_response(call);
+		result = take(call);
 	if (result == 0 && (call->hypercalls->exchange != NULL || !call->hypercalls->in_loop))
 		call->action = HYPERCALL_STOP;
 	return result;
+}
+
+int call_backend_response(struct call *call)
+{
+	return respond(call, take_response);
+}
+
+/* Its content is asked for afterwards, by calling its function. */
+int call_begin_streaming_response(struct call *call)
+{
+	return respond(call, take_stream);
 }
