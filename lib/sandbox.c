@@ -403,6 +403,13 @@ int kvmsb_symbol(const struct kvmsb *sandbox, const char *name, uint64_t *addres
 	return result;
 }
 
+int kvmsb_http_get_program(const struct kvmsb *sandbox, struct kvmsb_http_program *program)
+{
+	if (!machine_is_ours(sandbox->machine))
+		return -ECHILD;
+	return hypercalls_program(&sandbox->hypercalls, program);
+}
+
 int kvmsb_memory_read(struct kvmsb *sandbox, uint64_t address, void *data, size_t length)
 {
 	if (!machine_is_ours(sandbox->machine))

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 static struct fake_guest *current;
+static char program[] = "/usr/bin/guest";
 
 static int64_t keep_log(void *user, const void *data, size_t length)
 {
@@ -57,6 +58,7 @@ struct fake_guest *fake_guest_create(void)
 	assert_null(current);
 	guest->config.streams[2] = (struct kvmsb_stream){.write = keep_log, .user = guest};
 	guest->config.memory_limit = 123 << 20;
+	guest->config.program = program;
 	guest->process.config = &guest->config;
 	guest->http.log_limit = UINT64_MAX;
 	guest->hypercalls.config = &guest->http;
@@ -164,7 +166,7 @@ int guest_write(struct process *process, uint64_t address, const void *data, uin
 	return error;
 }
 
-/* The code under test has no use for these; the archive's own would need real memory maps. */
+/* The code under test has no use for these two; the archive's own would need real memory maps. */
 int guest_zero(struct process *process, uint64_t address, uint64_t length)
 {
 	(void)process;

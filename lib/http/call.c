@@ -18,6 +18,13 @@
  */
 #define FIRST_PIECE ((uint64_t)256 << 10)
 
+bool call_has_request(const struct call *call)
+{
+	const struct http_exchange *exchange = call->hypercalls->exchange;
+
+	return exchange != NULL && exchange->stream.function == 0;
+}
+
 int call_deny(struct call *call, const char *format, ...)
 {
 	va_list arguments;

@@ -12,6 +12,7 @@
 
 #include "hypercalls.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct call {
@@ -24,6 +25,12 @@ struct call {
 	uint64_t *result;
 	enum hypercall_action action;
 };
+
+/*
+ * Whether there is a request at hand, for what asks or changes it. While a
+ * streamed response is given piece by piece, its request is over.
+ */
+bool call_has_request(const struct call *call);
 
 /* The guest broke a rule. Returns -EPERM. */
 __attribute__((format(printf, 2, 3))) int call_deny(struct call *call, const char *format, ...);

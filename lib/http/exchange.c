@@ -37,9 +37,8 @@ static int copy_field(struct fields *fields, const struct kvmsb_http_field *fiel
 	name = field_name_length(field->text, field->length);
 	if (name == field->length || field_name_refusal(field->text, name) != NULL)
 		return -EINVAL;
-	for (size_t i = name; i < field->length; i++)
-		if (field->text[i] == '\0' || field->text[i] == '\r' || field->text[i] == '\n')
-			return -EINVAL;
+	if (!field_is_one_line(field->text, field->length))
+		return -EINVAL;
 	result = fields_append(fields, field->text, field->length);
 	if (result == -ENOSPC)
 		return -E2BIG;

@@ -52,6 +52,14 @@ bool field_value_is_legal(const char *value, size_t length)
 	return all_are(is_value_character, value, length);
 }
 
+bool field_is_one_line(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (text[i] == '\0' || text[i] == '\r' || text[i] == '\n')
+			return false;
+	return true;
+}
+
 size_t field_name_length(const char *text, size_t length)
 {
 	const char *colon = memchr(text, ':', length);
@@ -111,8 +119,7 @@ bool fields_have_room(const struct fields *fields, size_t length)
 	return fields->count < FIELDS_MAXIMUM && length <= FIELDS_BYTES_MAXIMUM - fields->bytes;
 }
 
-/* A NUL-terminated copy. */
-static char *copy_text(const char *text, size_t length)
+char *field_copy(const char *text, size_t length)
 {
 	char *copy = malloc(length + 1);
 
@@ -129,7 +136,7 @@ int fields_append(struct fields *fields, const char *text, size_t length)
 
 	if (!fields_have_room(fields, length))
 		return -ENOSPC;
-	copy = copy_text(text, length);
+	copy = field_copy(text, length);
 	if (copy == NULL)
 		return -ENOMEM;
 	fields->field[fields->count] = (struct kvmsb_http_field){.text = copy, .length = length};
@@ -145,7 +152,7 @@ static int replace(struct fields *fields, size_t position, const char *text, siz
 
 	if (length > FIELDS_BYTES_MAXIMUM - others)
 		return -ENOSPC;
-	copy = copy_text(text, length);
+	copy = field_copy(text, length);
 	if (copy == NULL)
 		return -ENOMEM;
 	free((void *)(uintptr_t)field->text);

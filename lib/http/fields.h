@@ -35,6 +35,12 @@ const char *field_name_refusal(const char *name, size_t length);
 /* Whether a header's value may hold it: no control characters but tabs. */
 bool field_value_is_legal(const char *value, size_t length);
 
+/* Whether it neither ends a line nor a text: no CR, LF or NUL. The least that any field has to be. */
+bool field_is_one_line(const char *text, size_t length);
+
+/* A NUL-terminated copy to free(); NULL without memory. */
+char *field_copy(const char *text, size_t length);
+
 /* Length of the name: the bytes before the first colon; `length` if there is none. */
 size_t field_name_length(const char *text, size_t length);
 

@@ -8,6 +8,8 @@
 #include "../util.h"
 #include "call.h"
 #include "exchange.h"
+#include "fields.h"
+#include "header_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,34 +20,29 @@
 #define NO_ROOM UINT32_MAX
 
 /* The values of `where`: what a back-end program sees, and what it answers. */
-enum side {
+enum where {
 	REQUEST = 0,
 	RESPONSE = 1,
 	BACKEND_REQUEST = 4,
 	BACKEND_RESPONSE = 5
 };
 
-static int choose(struct call *call, uint64_t where, struct fields **fields)
+int header_call_side(struct call *call, uint64_t where, enum kvmsb_http_side *side)
 {
-	struct http_exchange *exchange = call->hypercalls->exchange;
-
-	*fields = NULL;
-	switch ((uint32_t)where) {
-	case REQUEST:
-	case BACKEND_REQUEST:
-		if (exchange != NULL)
-			*fields = &exchange->request_fields;
-		break;
-	case RESPONSE:
-	case BACKEND_RESPONSE:
-		if (exchange != NULL)
-			*fields = &exchange->response_fields;
-		break;
-	default:
-		break;
+	if (call_has_request(call)) {
+		switch ((uint32_t)where) {
+		case REQUEST:
+		case BACKEND_REQUEST:
+			*side = KVMSB_HTTP_REQUEST;
+			return 0;
+		case RESPONSE:
+		case BACKEND_RESPONSE:
+			*side = KVMSB_HTTP_RESPONSE;
+			return 0;
+		default:
+			break;
+		}
 	}
-	if (*fields != NULL)
-		return 0;
 	return call_deny(call, "Selected HTTP not available at this time: %d", (int)where);
 }
 
@@ -62,56 +59,69 @@ static int read_text(struct call *call, uint64_t address, uint64_t length, char 
 	return result;
 }
 
-/* `position` is of fields_append() or fields_set(). */
-static int give_index(struct call *call, int position, uint32_t *index)
+/* `position` is of header_store_append() or header_store_set(). */
+static int give_index(int64_t position, uint32_t *index)
 {
-	if (position == -ENOMEM)
-		return call_no_memory(call);
+	if (position < 0 && position != -ENOSPC)
+		return (int)position;
 	*index = position < 0 ? NO_ROOM : FIRST_INDEX + (uint32_t)position;
 	return 0;
 }
 
-static int append(struct call *call, struct fields *fields, const char *text, size_t length,
+static int append(struct call *call, enum kvmsb_http_side side, const char *text, size_t length,
                   uint32_t *index)
 {
 	const char *refusal = field_refusal(text, length);
 
 	if (refusal != NULL)
 		return call_deny(call, "%s", refusal);
-	return give_index(call, fields_append(fields, text, length), index);
+	return give_index(header_store_append(call, side, text, length), index);
 }
 
-static int unset(struct call *call, struct fields *fields, const char *name, size_t length,
-                 uint32_t *index)
+/*
+ * What a guest looks for. Denied is only what the guest API says: another byte that
+ * no name has (*can_be: false) makes a field that is not there.
+ */
+static int check_key(struct call *call, const char *name, size_t length, bool *can_be)
 {
 	const char *refusal = field_name_refusal(name, length);
-	size_t position;
 
-	if (refusal != NULL)
-		return call_deny(call, "%s", refusal);
-	position = fields_find(fields, name, length);
-	*index = 0;
-	if (position == fields->count)
+	*can_be = refusal == NULL;
+	if (length > 0 && memchr(name, ':', length) == NULL && memchr(name, ' ', length) == NULL &&
+	    memchr(name, '\0', length) == NULL)
 		return 0;
-	fields_remove(fields, position);
-	*index = FIRST_INDEX + (uint32_t)position;
-	return 0;
+	return call_deny(call, "%s", refusal);
 }
 
-static int set(struct call *call, struct fields *fields, const char *text, size_t length,
+static int unset(struct call *call, enum kvmsb_http_side side, const char *name, size_t length,
+                 uint32_t *index)
+{
+	int64_t position = -ENOENT;
+	bool can_be;
+	int result = check_key(call, name, length, &can_be);
+
+	*index = 0;
+	if (result < 0)
+		return result;
+	if (can_be)
+		position = header_store_unset(call, side, name, length);
+	return position == -ENOENT ? 0 : give_index(position, index);
+}
+
+static int set(struct call *call, enum kvmsb_http_side side, const char *text, size_t length,
                uint32_t *index)
 {
 	const char *refusal;
 
 	if (field_name_length(text, length) == length)
-		return unset(call, fields, text, length, index);
+		return unset(call, side, text, length, index);
 	refusal = field_refusal(text, length);
 	if (refusal != NULL)
 		return call_deny(call, "%s", refusal);
-	return give_index(call, fields_set(fields, text, length), index);
+	return give_index(header_store_set(call, side, text, length), index);
 }
 
-int header_call_set(struct call *call, struct fields *fields, uint64_t address, uint64_t length,
+int header_call_set(struct call *call, enum kvmsb_http_side side, uint64_t address, uint64_t length,
                     uint32_t *index)
 {
 	char *text;
@@ -123,7 +133,7 @@ int header_call_set(struct call *call, struct fields *fields, uint64_t address, 
 	result = read_text(call, address, length, &text);
 	if (result < 0)
 		return result;
-	result = set(call, fields, text, length, index);
+	result = set(call, side, text, length, index);
 	free(text);
 	return result;
 }
@@ -132,20 +142,20 @@ int call_http_append(struct call *call)
 {
 	uint64_t length = call->arguments[2];
 	uint32_t index = NO_ROOM;
-	struct fields *fields;
+	enum kvmsb_http_side side;
 	char *text;
-	int result = choose(call, call->arguments[0], &fields);
+	int result = header_call_side(call, call->arguments[0], &side);
 
 	if (result < 0)
 		return result;
 	/* A full list is said before the field is looked at. */
 	*call->result = NO_ROOM;
-	if (!fields_have_room(fields, 0))
+	if (header_store_full(call, side))
 		return 0;
 	result = read_text(call, call->arguments[1], length, &text);
 	if (result < 0)
 		return result;
-	result = append(call, fields, text, length, &index);
+	result = append(call, side, text, length, &index);
 	free(text);
 	*call->result = index;
 	return result;
@@ -153,13 +163,13 @@ int call_http_append(struct call *call)
 
 int call_http_set(struct call *call)
 {
-	struct fields *fields;
+	enum kvmsb_http_side side;
 	uint32_t index;
-	int result = choose(call, call->arguments[0], &fields);
+	int result = header_call_side(call, call->arguments[0], &side);
 
 	if (result < 0)
 		return result;
-	result = header_call_set(call, fields, call->arguments[1], call->arguments[2], &index);
+	result = header_call_set(call, side, call->arguments[1], call->arguments[2], &index);
 	if (result == 0)
 		*call->result = index;
 	return result;
@@ -181,46 +191,49 @@ static int give_text(struct call *call, const char *text, size_t length, uint64_
 	return result;
 }
 
-static int find(struct call *call, const struct fields *fields, const char *name, size_t length)
+static int find(struct call *call, enum kvmsb_http_side side, const char *name, size_t length)
 {
-	const char *refusal = field_name_refusal(name, length);
-	size_t position;
+	struct kvmsb_http_field field;
+	int64_t position = -ENOENT;
+	bool can_be;
+	int result = check_key(call, name, length, &can_be);
 
-	if (refusal != NULL)
-		return call_deny(call, "%s", refusal);
-	position = fields_find(fields, name, length);
+	if (result < 0)
+		return result;
 	*call->result = 0;
-	if (position == fields->count)
-		return 0;
-	return give_text(call, fields->field[position].text, fields->field[position].length,
-	                 call->arguments[3], call->arguments[4]);
+	if (can_be)
+		position = header_store_find(call, side, name, length, &field);
+	if (position < 0)
+		return position == -ENOENT ? 0 : (int)position;
+	return give_text(call, field.text, field.length, call->arguments[3], call->arguments[4]);
 }
 
 int call_http_find(struct call *call)
 {
 	uint64_t length = (uint16_t)call->arguments[2];
-	struct fields *fields;
+	enum kvmsb_http_side side;
 	char *name;
-	int result = choose(call, call->arguments[0], &fields);
+	int result = header_call_side(call, call->arguments[0], &side);
 
 	if (result < 0)
 		return result;
 	result = read_text(call, call->arguments[1], length, &name);
 	if (result < 0)
 		return result;
-	result = find(call, fields, name, length);
+	result = find(call, side, name, length);
 	free(name);
 	return result;
 }
 
 int call_http_method(struct call *call)
 {
-	struct fields *fields;
-	const char *method;
-	int result = choose(call, BACKEND_REQUEST, &fields);
+	char method[EXCHANGE_METHOD_MAXIMUM + 1];
+	enum kvmsb_http_side side;
+	int result = header_call_side(call, BACKEND_REQUEST, &side);
 
+	if (result == 0)
+		result = header_store_method(call, method);
 	if (result < 0)
 		return result;
-	method = call->hypercalls->exchange->method;
 	return give_text(call, method, strlen(method), call->arguments[0], call->arguments[1]);
 }

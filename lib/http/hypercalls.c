@@ -10,13 +10,20 @@
 #include "call.h"
 #include "exchange.h"
 #include "layout.h"
+#include "log_call.h"
+
+#include "../sized.h"
 
 #include <errno.h>
 #include <string.h>
 
+/* See hypercalls.def. */
 enum hypercall_when {
 	ALWAYS,
-	BOOT
+	BOOT,
+	BOOT_BY_HANDLER,
+	REQUEST,
+	REQUEST_BY_HANDLER
 };
 
 struct hypercall {
@@ -64,6 +71,7 @@ void hypercalls_end(struct hypercalls *hypercalls)
 {
 	exchange_destroy(hypercalls->exchange);
 	hypercalls->exchange = NULL;
+	hypercalls->logged = 0;
 }
 
 void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
@@ -77,6 +85,9 @@ void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *mas
 		.inputs_address = master->inputs_address,
 		.inputs_size = master->inputs_size,
 		.body = master->body,
+		.persistent = master->persistent,
+		.timers_known = master->timers_known,
+		.timers = master->timers,
 	};
 	memcpy(hypercalls->entries, master->entries, sizeof(hypercalls->entries));
 }
@@ -103,13 +114,38 @@ int hypercalls_response(const struct hypercalls *hypercalls, struct kvmsb_http_r
 	return exchange_response(hypercalls->exchange, response);
 }
 
+int hypercalls_program(const struct hypercalls *hypercalls, struct kvmsb_http_program *program)
+{
+	struct kvmsb_http_program own = {
+		.is_paused = hypercalls->paused,
+		.is_ephemeral = !hypercalls->persistent,
+	};
+
+	if (!hypercalls->ready)
+		return -EINVAL;
+	memcpy(own.handlers, hypercalls->entries, sizeof(own.handlers));
+	return sized_copy_out(program, &own, sizeof(own));
+}
+_Static_assert(sizeof(((struct hypercalls *)NULL)->entries) ==
+                       sizeof(((struct kvmsb_http_program *)NULL)->handlers),
+               "an entry each");
+
+/* A number that nobody has: a program that is newer than this library, or wrong. */
+static void answer_unknown(struct call *call)
+{
+	*call->result = (uint64_t)-ENOSYS;
+	log_call_line(call, "Unhandled system call %u", call->number);
+}
+
 static void dispatch(struct call *call, const struct hypercall *row)
 {
 	call->hypercalls->detail[0] = '\0';
 	if (row == NULL)
-		call_unsupported(call);
+		answer_unknown(call);
 	else if (row->when == BOOT && call->hypercalls->ready)
 		call_deny(call, "%s(): Cannot be called after initialization", row->name);
+	else if (row->when == REQUEST && !call_has_request(call))
+		call_deny(call, "CTX was null");
 	else
 		row->handler(call);
 }
@@ -191,6 +227,20 @@ int call_wait_for_requests_paused(struct call *call)
 	hypercalls->wait_address = call->arguments[0];
 	hypercalls->wait_count = call->arguments[1];
 	return call_wait_for_requests(call);
+}
+
+int call_make_ephemeral(struct call *call)
+{
+	const bool allowed = (call->hypercalls->config->flags & KVMSB_HTTP_CONTROL_EPHEMERAL) != 0;
+
+	if (call->hypercalls->ready)
+		return call_deny(call, "Cannot change ephemeralness after initialization");
+	*call->result = allowed ? 0 : UINT64_MAX;
+	if (!allowed)
+		return log_call_line(call, "Cannot change ephemeralness. Option "
+		                           "'control_ephemeral' not enabled");
+	call->hypercalls->persistent = (uint32_t)call->arguments[0] == 0;
+	return 0;
 }
 
 /* There is none yet; the empty area lies where nothing a program asks for fits or wraps. */

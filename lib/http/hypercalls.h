@@ -48,12 +48,16 @@ struct hypercalls {
 	uint64_t wait_address, wait_count;  /* first arguments of its last wait: hostile */
 	bool in_loop;                       /* that loop is what runs */
 	uint64_t inputs_address, inputs_size; /* guest memory for texts of requests to it; size 0: none yet */
+	bool persistent;                    /* sys_make_ephemeral(0): not to be reset after each request */
+	uint8_t timers_known;               /* timers that were ever started have numbers below */
+	uint16_t timers;                    /* those that still repeat, a bit each */
+	uint64_t logged;                    /* bytes that sys_log() has passed on, of a run without request */
 	struct http_exchange *exchange;     /* NULL: no request at hand */
 	struct body_region body;            /* where bodies of requests go */
 	char detail[160];                   /* why DENIED */
 };
 
-/* All zero is the state of a new sandbox. A fork starts with its master's entries and mapping. */
+/* All zero is the state of a new sandbox. A fork starts with its master's, but without a request. */
 void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master);
 /* Back to what hypercalls_fork() made; frees the exchange. */
 void hypercalls_reset(struct hypercalls *hypercalls, const struct hypercalls *master);
@@ -81,6 +85,9 @@ int hypercalls_begin(struct hypercalls *hypercalls, const struct kvmsb_http_requ
 
 /* Ends the exchange, if there is one: a call that is no request is next. */
 void hypercalls_end(struct hypercalls *hypercalls);
+
+/* What the program has said of itself. Fills what program->size reaches. Returns 0 or -EINVAL (size, it has not waited). */
+int hypercalls_program(const struct hypercalls *hypercalls, struct kvmsb_http_program *program);
 
 /*
  * Fills what response->size reaches; all empty when the guest gave none.

@@ -5,6 +5,8 @@
  * content, which is not copied and comes last.
  */
 #include "../linux/mm.h"
+#include "../util.h"
+#include "cache_call.h"
 #include "call.h"
 #include "exchange.h"
 #include "header_calls.h"
@@ -29,9 +31,17 @@
 struct extra {
 	uint64_t fields;
 	uint16_t count;
-	uint8_t unused[6];
+	uint8_t cached;
+	uint8_t unused;
+	float ttl; /* seconds, as the others */
 };
 _Static_assert(sizeof(struct extra) == 16, "the guest's layout");
+
+/* What follows, for those that say how long a response may be kept. */
+struct extra_cache {
+	float grace;
+	float keep;
+};
 
 /* struct ResponseHeader. */
 struct extra_field {
@@ -77,12 +87,26 @@ static int read_extra_fields(struct call *call, const struct extra *extra)
 	for (unsigned i = 0; i < extra->count && result == 0; i++) {
 		uint32_t index;
 
-		result = header_call_set(call, &call->hypercalls->exchange->response_fields,
-		                         field[i].text, field[i].length, &index);
+		result = header_call_set(call, KVMSB_HTTP_RESPONSE, field[i].text, field[i].length,
+		                         &index);
 		if (result == 0 && index == UINT32_MAX)
 			result = call_deny(call, "Too many headers in BackendResponseExtra");
 	}
 	return result;
+}
+
+static int read_extra_cache(struct call *call, const struct extra *extra, uint64_t address)
+{
+	struct extra_cache cache;
+	int result;
+
+	if (extra->cached == 0)
+		return 0;
+	result = call_read(call, address, &cache, sizeof(cache));
+	if (result < 0)
+		return result;
+	return cache_call_note(call, true, (double)extra->ttl, (double)cache.grace,
+	                       (double)cache.keep);
 }
 
 static int read_extra(struct call *call)
@@ -102,7 +126,8 @@ static int read_extra(struct call *call)
 		return call_deny(call, "Invalid BackendResponseExtra headers pointer");
 	if (extra.count > EXTRA_FIELDS_MAXIMUM)
 		return call_deny(call, "Too many headers in BackendResponseExtra");
-	return read_extra_fields(call, &extra);
+	result = read_extra_fields(call, &extra);
+	return result < 0 ? result : read_extra_cache(call, &extra, address + sizeof(extra));
 }
 
 /* Where the guest has it: it is read when the host sends it, and the guest does not run before. */

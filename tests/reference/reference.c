@@ -110,6 +110,13 @@ static void print_system_calls(void)
 			print_reason(i);
 }
 
+static const char *allowed(const struct row *row)
+{
+	if (strncmp(row->support, "BOOT", 4) == 0)
+		return "until the program waits";
+	return strncmp(row->support, "REQUEST", 7) == 0 ? "in a request" : "always";
+}
+
 static void print_hypercalls(void)
 {
 	printf("# Hypercalls\n");
@@ -123,7 +130,7 @@ static void print_hypercalls(void)
 
 		printf("| %#x | `%s` | %s | %s | ", row->number, row->name,
 		       strcmp(row->handler, "unsupported") == 0 ? "none" : "full",
-		       is_supported(row, "BOOT") ? "until the program waits" : "always");
+		       allowed(row));
 		print_cell(row->note);
 	}
 }
