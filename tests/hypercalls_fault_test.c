@@ -7,6 +7,7 @@
 #include "fake_api_guest.h"
 #include "fault_injection.h"
 
+#include "http/header_store.h"
 #include "util.h"
 
 #include <errno.h>
@@ -140,10 +141,30 @@ static void test_every_allocation_fails_once(void **state)
 	fail_every_allocation(true);
 }
 
+static void test_walking_fields_without_memory(void **state)
+{
+	struct fake_guest *guest = fake_guest_create();
+	struct call call = {.hypercalls = &guest->hypercalls, .process = &guest->process};
+	int64_t position;
+	char *text = NULL;
+	size_t length;
+
+	(void)state;
+	assert_true(begin(guest));
+	fault_inject(FAULT_ALLOCATION, 1, false);
+	position = header_store_next(&call, KVMSB_HTTP_REQUEST, 0, &text, &length);
+	assert_true(fault_stop());
+	assert_int_equal(position, -ENOMEM);
+	assert_null(text);
+	assert_int_equal(guest->process.end, PROCESS_OUT_OF_MEMORY);
+	fake_guest_destroy(guest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation_fails_once),
+		cmocka_unit_test(test_walking_fields_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,17 +363,12 @@ static void test_host_needs_a_request(void **state)
 {
 	struct fake_guest *guest = *state;
 
-	for (unsigned i = 0; i < 2; i++) {
-		assert_denied(guest, text_call(guest, APPEND, 1, "A: b"),
-		              "Selected HTTP not available at this time: 1");
-		assert_denied(guest, CALL(guest, METHOD, 0, 0),
-		              "Selected HTTP not available at this time: 4");
-		assert_denied(guest, CALL(guest, CACHEABLE, 1, 1, 1, 1), "CTX was null");
-		assert_int_equal(host_of(guest)->calls, 0);
-		/* And so it is while a response is given piece by piece. */
-		begin_request(guest);
-		guest->hypercalls.exchange->stream.function = 0x400000;
-	}
+	assert_denied(guest, text_call(guest, APPEND, 1, "A: b"),
+	              "Selected HTTP not available at this time: 1");
+	assert_denied(guest, CALL(guest, METHOD, 0, 0),
+	              "Selected HTTP not available at this time: 4");
+	assert_denied(guest, CALL(guest, CACHEABLE, 1, 1, 1, 1), "CTX was null");
+	assert_int_equal(host_of(guest)->calls, 0);
 }
 
 static void test_host_has_no_room(void **state)
@@ -1091,6 +1086,87 @@ static void test_a_sandbox_is_destroyed_by_its_host(void **state)
 	assert_over(guest, CALL(guest, SOCKETS, address, 1));
 }
 
+/* ---- Anything at all ---- */
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t random_number(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static uint64_t random_argument(void)
+{
+	static const uint64_t interesting[] = {
+		0,
+		1,
+		2,
+		4,
+		5,
+		32,
+		200,
+		0xffff,
+		FAKE_ARENA,
+		FAKE_ARENA + 40,
+		FAKE_ARENA_END - 8,
+		FAKE_READ_ONLY,
+		FAKE_NO_MEMORY,
+		LAYOUT_USER_END - 8,
+		UINT64_MAX,
+	};
+	uint64_t choice = random_number() % (ARRAY_SIZE(interesting) + 1);
+
+	return choice < ARRAY_SIZE(interesting) ? interesting[choice]
+	                                        : random_number() >> (random_number() % 64);
+}
+
+/* Events and the texts of fields, in random order. */
+static void fill(struct fake_guest *guest)
+{
+	static const char texts[] = "A: bHost: c\0\r\n :x\2\0\0\0";
+	char *memory = fake_at(guest, FAKE_ARENA);
+
+	for (size_t i = 0; i < 4096; i++)
+		memory[i] = texts[random_number() % (sizeof(texts) - 1)];
+}
+
+static void lie(struct host *host)
+{
+	static const int64_t answers[] = {ANSWER_TRUTH, ANSWER_TRUTH, 0,        1,
+	                                  65535,        65536,        -ENOENT,  -ENOSPC,
+	                                  -EAGAIN,      INT64_MAX,    INT64_MIN};
+
+	host->answer = answers[random_number() % ARRAY_SIZE(answers)];
+	host->field = no_fields[random_number() % ARRAY_SIZE(no_fields)];
+	host->policy_answer = (int)random_number();
+	host->log_length = 0;
+	host->sent_length = 0;
+	host->sends = 0;
+}
+
+static void test_random_calls_and_hosts_do_no_harm(void **state)
+{
+	static const uint32_t numbers[] = {CACHEABLE, RESPOND, APPEND, SET,       FIND,
+	                                   METHOD,    SOCKETS, TASK,   STOP_TASK, LOG};
+	struct fake_guest *guest = *state;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		uint64_t arguments[6];
+
+		if (round % 64 == 0)
+			fill(guest);
+		for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
+			arguments[i] = random_argument();
+		lie(host_of(guest));
+		guest->process.end = PROCESS_RUNS;
+		call(guest, numbers[random_number() % ARRAY_SIZE(numbers)], arguments);
+		assert_int_equal(response_of(guest).field_count, 0);
+	}
+}
+
 #define PLAIN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define REQUESTED(test) cmocka_unit_test_setup_teardown(test, set_up_request, tear_down)
 #define HOSTED(test) cmocka_unit_test_setup_teardown(test, set_up_host, tear_down)
@@ -1136,6 +1212,7 @@ int main(void)
 		HOSTED(test_hostile_events_are_denied),
 		PLAIN(test_host_without_sockets),
 		BOTH(test_a_sandbox_is_destroyed_by_its_host),
+		BOTH(test_random_calls_and_hosts_do_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

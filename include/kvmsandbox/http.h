@@ -119,7 +119,8 @@ struct kvmsb_http_ops {
 	 * Texts have passed the rules of fields (a name that is a token, a colon, a
 	 * space, a value without control characters). Names are compared without
 	 * regard to case; NUL-termination is not to be relied on. Positions count
-	 * from 0.
+	 * from 0 and stay below 65536. A field that is given has at most 64 KiB and no
+	 * CR, LF or NUL.
 	 *
 	 * find: position of the first field of that name, with *field set. next: the
 	 * field at the position. append: its position. set: replaces the first of its
@@ -143,12 +144,14 @@ struct kvmsb_http_ops {
 	const char *(*method)(const struct kvmsb_http_context *context);
 
 	/* set_cacheable(): returns 0, or -1 where nothing can be cached. Default: 0; in both
-	 * cases kvmsb_http_response.cache has it. */
+	 * cases kvmsb_http_response.cache has it. Times are 0..2^31 seconds. What a response
+	 * says of itself (BackendResponseExtra) only is there. */
 	int (*cache_policy)(const struct kvmsb_http_context *context,
 	                    const struct kvmsb_http_cache *policy);
 
 	/* sys_log(): one text, without the line end that it may have had; it may hold any byte.
-	 * Default: as if the guest had written it to its standard error. */
+	 * And lines of the library about the guest's mistakes, "PROGRAM: ...". All of it within
+	 * options.log_limit. Default: as if the guest had written it to its standard error. */
 	void (*log)(const struct kvmsb_http_context *context, const char *text, size_t length);
 
 	/*
@@ -185,8 +188,9 @@ struct kvmsb_http_ops {
 	int64_t (*body_read)(const struct kvmsb_http_context *context, void *buffer, size_t size);
 
 	/*
-	 * sys_sockets_write(): data for a connection, in the guest's memory. Returns the
-	 * bytes taken or a negative errno. Default: -ENOSYS.
+	 * sys_sockets_write(): data for a connection, in the guest's memory; of much data
+	 * the first 256 KiB, or less. Returns the bytes taken or a negative errno; -EAGAIN
+	 * leaves the guest's event as it is. Default: -ENOSYS.
 	 */
 	int64_t (*socket_write)(const struct kvmsb_http_context *context, int descriptor,
 	                        const struct iovec *pieces, size_t count);
@@ -361,7 +365,10 @@ struct kvmsb_http_program {
 };
 #define KVMSB_HTTP_PROGRAM_INIT KVMSB_SIZED(struct kvmsb_http_program)
 
-/* Returns 0, -EINVAL (size; it has not waited for requests), -ECHILD. Any thread. */
+/*
+ * Returns 0, -EINVAL (size; it has not waited for requests), -ECHILD. Of a master:
+ * any thread; else the sandbox must not be running or reset meanwhile.
+ */
 KVMSB_EXPORT int kvmsb_http_get_program(const struct kvmsb *sandbox,
                                         struct kvmsb_http_program *program);
 

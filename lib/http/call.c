@@ -20,9 +20,7 @@
 
 bool call_has_request(const struct call *call)
 {
-	const struct http_exchange *exchange = call->hypercalls->exchange;
-
-	return exchange != NULL && exchange->stream.function == 0;
+	return call->hypercalls->exchange != NULL;
 }
 
 int call_deny(struct call *call, const char *format, ...)

@@ -26,10 +26,7 @@ struct call {
 	enum hypercall_action action;
 };
 
-/*
- * Whether there is a request at hand, for what asks or changes it. While a
- * streamed response is given piece by piece, its request is over.
- */
+/* Whether there is a request at hand, for what asks about it or changes it. */
 bool call_has_request(const struct call *call);
 
 /* The guest broke a rule. Returns -EPERM. */
