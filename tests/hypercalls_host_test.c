@@ -383,6 +383,22 @@ static void test_host_has_no_room(void **state)
 	              "HTTP header field colon has no space after");
 }
 
+/* How many came with the request says nothing of the host's list. */
+static void test_host_has_room(void **state)
+{
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+	struct kvmsb_http_field fields[FIELDS_MAXIMUM];
+	struct fake_guest *guest = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		fields[i] = (struct kvmsb_http_field){"A: b", 4};
+	request.fields = fields;
+	request.field_count = ARRAY_SIZE(fields);
+	request.user = &host_of(guest)->user;
+	assert_int_equal(hypercalls_begin(&guest->hypercalls, &request), 0);
+	assert_value(text_call(guest, APPEND, 0, "A: b"), 5);
+}
+
 static void assert_failed(struct fake_guest *guest, struct answer answer, const char *function)
 {
 	char text[64];
@@ -426,8 +442,11 @@ static void test_nonsense_of_the_host_is_denied(void **state)
 	assert_value(text_call(guest, FIND, 1, "a"), 4);
 }
 
+static char too_long[FIELD_LENGTH_MAXIMUM + 1];
+
 static const struct kvmsb_http_field no_fields[] = {
-	{NULL, 0}, {NULL, 4}, {"A: b", 0x10000}, {"A: b\r\nC: d", 10}, {"A: \0b", 5}, {"A: \n", 4},
+	{NULL, 0},     {NULL, 4},    {too_long, sizeof(too_long)}, {"A: b\r\nC: d", 10},
+	{"A: \0b", 5}, {"A: \n", 4},
 };
 
 static void test_what_is_no_field_is_denied(void **state)
@@ -436,6 +455,7 @@ static void test_what_is_no_field_is_denied(void **state)
 	struct host *host = host_of(guest);
 
 	host->answer = 0;
+	memset(too_long, 'x', sizeof(too_long));
 	for (size_t i = 0; i < ARRAY_SIZE(no_fields); i++) {
 		host->field = no_fields[i];
 		assert_denied(guest, text_call(guest, FIND, 1, "a"),
@@ -1179,6 +1199,7 @@ int main(void)
 		BOTH(test_extra_fields_go_to_the_host),
 		BOTH(test_rules_come_before_the_host),
 		HOSTED(test_host_needs_a_request),
+		BOTH(test_host_has_room),
 		BOTH(test_host_has_no_room),
 		BOTH(test_nonsense_of_the_host_is_denied),
 		BOTH(test_what_is_no_field_is_denied),
