@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -47,7 +48,7 @@ static int end(struct process *process)
 
 	assert_true(guest->in_callback);
 	guest->in_callback = false;
-	return 0;
+	return guest->callbacks_end;
 }
 
 struct fake_guest *fake_guest_create(void)
@@ -70,6 +71,7 @@ struct fake_guest *fake_guest_create(void)
 	guest->process.callback_end = end;
 	guest->log_take = SIZE_MAX;
 	guest->next = FAKE_ARENA;
+	guest->mapped_room = UINT64_MAX;
 	current = guest;
 	return guest;
 }
@@ -78,15 +80,82 @@ void fake_guest_destroy(struct fake_guest *guest)
 {
 	assert_false(guest->in_callback);
 	hypercalls_destroy(&guest->hypercalls);
+	fake_unmap_all(guest);
 	signals_release(guest->process.signals);
 	current = NULL;
 	free(guest);
 }
 
+/* NULL: it is not there. */
+static struct fake_mapping *mapping_at(struct fake_guest *guest, uint64_t address, uint64_t *offset)
+{
+	uint64_t index = (address - FAKE_MAPPINGS) / FAKE_MAPPING_DISTANCE;
+
+	if (address < FAKE_MAPPINGS || index >= FAKE_MAPPINGS_MAXIMUM)
+		return NULL;
+	*offset = (address - FAKE_MAPPINGS) % FAKE_MAPPING_DISTANCE;
+	return *offset < guest->mappings[index].length ? &guest->mappings[index] : NULL;
+}
+
 void *fake_at(struct fake_guest *guest, uint64_t address)
 {
+	uint64_t offset;
+	struct fake_mapping *mapping = mapping_at(guest, address, &offset);
+
+	if (mapping != NULL)
+		return mapping->memory + offset;
 	assert_in_range(address, FAKE_ARENA, FAKE_END - 1);
 	return guest->memory + (address - FAKE_ARENA);
+}
+
+unsigned fake_mapping_count(const struct fake_guest *guest)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < FAKE_MAPPINGS_MAXIMUM; i++)
+		count += guest->mappings[i].length > 0;
+	return count;
+}
+
+uint64_t fake_mapping_length(const struct fake_guest *guest, uint64_t address)
+{
+	uint64_t index = (address - FAKE_MAPPINGS) / FAKE_MAPPING_DISTANCE;
+
+	assert_true(address >= FAKE_MAPPINGS && index < FAKE_MAPPINGS_MAXIMUM);
+	return address % FAKE_MAPPING_DISTANCE == 0 ? guest->mappings[index].length : 0;
+}
+
+/* Pages of their own: nothing is filled, or copied, that is not used. */
+static int fake_map(struct fake_mapping *mapping, uint64_t length)
+{
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+	                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	mapping->record = malloc(1);
+	if (mapping->record == NULL) {
+		munmap(memory, length);
+		return -ENOMEM;
+	}
+	mapping->memory = memory;
+	mapping->reserved = length;
+	mapping->length = length;
+	return 0;
+}
+
+static void fake_unmap(struct fake_mapping *mapping)
+{
+	munmap(mapping->memory, mapping->reserved);
+	free(mapping->record);
+	*mapping = (struct fake_mapping){0};
+}
+
+void fake_unmap_all(struct fake_guest *guest)
+{
+	for (unsigned i = 0; i < FAKE_MAPPINGS_MAXIMUM; i++) {
+		if (guest->mappings[i].length > 0)
+			fake_unmap(&guest->mappings[i]);
+	}
 }
 
 uint64_t fake_put(struct fake_guest *guest, const void *data, size_t length)
@@ -110,13 +179,28 @@ void fake_rewind(struct fake_guest *guest)
 	guest->next = FAKE_ARENA;
 }
 
-/*
- * How much of the range can be copied; *error is what comes then.
- */
+static uint64_t usable_of_mapping(const struct fake_mapping *mapping, uint64_t offset,
+                                  uint64_t length, int *error)
+{
+	uint64_t room = min_u64(mapping->length, current->mapped_room);
+
+	*error = 0;
+	if (range_within(offset, length, room))
+		return length;
+	*error = room < mapping->length ? -ENOMEM : -EFAULT;
+	return offset < room ? room - offset : 0;
+}
+
+/* How much of the range can be copied; *error is what comes then. */
 static uint64_t usable(uint64_t address, uint64_t length, uint64_t end, int *error)
 {
+	uint64_t offset;
+	const struct fake_mapping *mapping = mapping_at(current, address, &offset);
+
 	assert_true(length > 0);
 	assert_true(range_within(address, length, LAYOUT_USER_END));
+	if (mapping != NULL)
+		return usable_of_mapping(mapping, offset, length, error);
 	*error = 0;
 	if (address >= FAKE_ARENA && range_within(address, length, end))
 		return length;
@@ -178,12 +262,17 @@ int guest_zero(struct process *process, uint64_t address, uint64_t length)
 
 int64_t guest_read_string(struct process *process, uint64_t address, char *text, size_t size)
 {
-	(void)process;
-	(void)address;
-	(void)text;
-	(void)size;
-	fail_msg("guest_read_string() is not expected");
-	return -EFAULT;
+	for (size_t i = 0; i < size; i++) {
+		int result = -EFAULT;
+
+		if (range_within(address + i, 1, LAYOUT_USER_END))
+			result = guest_read(process, address + i, &text[i], 1);
+		if (result < 0)
+			return result;
+		if (text[i] == '\0')
+			return (int64_t)i;
+	}
+	return -ENAMETOOLONG;
 }
 
 /* A page each, as the worst of real guests has it. */
@@ -253,4 +342,44 @@ void guest_hold(struct process *process, uint64_t address, uint64_t length)
 void guest_let_go(struct process *process)
 {
 	(void)process;
+}
+
+/* Anonymous mappings anywhere, which is all that hypercalls make. */
+int mm_map(struct process *process, uint64_t *address, uint64_t length, unsigned protection,
+           unsigned flags, struct file *file, uint64_t offset)
+{
+	assert_ptr_equal(process, &current->process);
+	assert_int_equal(*address, 0);
+	assert_int_equal(protection, SPACE_READ | SPACE_WRITE);
+	assert_true(flags == 0 && file == NULL && offset == 0);
+	assert_true(length > 0 && length < FAKE_MAPPING_DISTANCE);
+	for (unsigned i = 0; i < FAKE_MAPPINGS_MAXIMUM; i++) {
+		struct fake_mapping *mapping = &current->mappings[i];
+
+		if (mapping->length > 0)
+			continue;
+		*address = FAKE_MAPPINGS + i * FAKE_MAPPING_DISTANCE;
+		return fake_map(mapping, align_down(length + PAGE_SIZE - 1, PAGE_SIZE));
+	}
+	return -ENOMEM;
+}
+
+/* All of a mapping or its end. */
+int mm_unmap(struct process *process, uint64_t address, uint64_t length)
+{
+	uint64_t offset = 0;
+	struct fake_mapping *mapping = mapping_at(current, address, &offset);
+
+	assert_ptr_equal(process, &current->process);
+	assert_non_null(mapping);
+	assert_int_equal(offset % PAGE_SIZE, 0);
+	assert_int_equal(offset + length, mapping->length);
+	if (current->unmap_fails > 0) {
+		current->unmap_fails--;
+		return -ENOMEM;
+	}
+	mapping->length = offset;
+	if (offset == 0)
+		fake_unmap(mapping);
+	return 0;
 }

@@ -140,6 +140,16 @@ static int64_t give_input(void *user, void *data, size_t length)
 	return (int64_t)length;
 }
 
+static int give_content(const struct kvmsb_http_context *context, const struct kvmsb_fetch *fetch,
+                        struct kvmsb_fetch_answer *answer)
+{
+	(void)context;
+	kvmsb_fetch_status(answer, 200, "text/fetched");
+	if (fetch->url[0] != '/')
+		kvmsb_fetch_body(answer, "fetched", 7);
+	return 0;
+}
+
 static void begin(struct bench *bench, enum kvmsb_entry entry, struct kvmsb *master)
 {
 	*bench = (struct bench){.entry = entry, .master = master};
@@ -158,8 +168,12 @@ static void bench_setup(struct bench *bench, enum kvmsb_entry entry)
 		KVMSB_ALLOW_MAPPED("/written", written, KVMSB_PATH_READ | KVMSB_PATH_WRITE),
 	};
 	struct kvmsb_options options = fixture_options(path);
+	struct kvmsb_http_ops http = KVMSB_HTTP_OPS_INIT;
 	int descriptor = mkstemp(written);
 
+	http.fetch = give_content;
+	http.self_request = give_content;
+	options.http = &http;
 	options.arguments = arguments;
 	options.entry = entry;
 	options.paths = rules;

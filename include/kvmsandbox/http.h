@@ -59,14 +59,18 @@ struct kvmsb_http_context {
 	struct kvmsb *sandbox; /* it runs: the rules for stream functions (policy.h) hold */
 };
 
-/* A request that a guest makes (sys_fetch). Texts are NUL-terminated copies. Lives until the function returns. */
+/*
+ * A request that a guest makes (sys_fetch). Texts are NUL-terminated copies. Lives until the
+ * function returns. What it asks for is hostile: where it leads is the host's to check.
+ */
 struct kvmsb_fetch {
 	size_t size;
-	const char *url;    /* 1..1024 bytes, as the guest gave it: hostile */
-	size_t url_length;  /* it may hold a NUL */
-	const struct kvmsb_http_field *fields; /* at most 12, and Content-Type; checked as fields of a response are */
+	const char *url;    /* 1..1024 bytes, as the guest gave it, without control characters */
+	size_t url_length;
+	const struct kvmsb_http_field *fields; /* at most 12, and Content-Type: a name that is a token, a
+	                                          colon, a value without control characters, maybe empty */
 	size_t field_count;
-	const struct iovec *body; /* to be sent by POST, in the guest's memory; body_count 0: none */
+	const struct iovec *body; /* to be sent by POST; body_count 0: none */
 	size_t body_count;
 	uint64_t body_length;
 	const char *interface;    /* to send from; NULL: any */
@@ -78,22 +82,30 @@ struct kvmsb_fetch {
 };
 
 /*
- * The answer, as it comes in: kvmsb_fetch_status() once, kvmsb_fetch_field_text()
- * and kvmsb_fetch_body() as often as there is a piece, which is copied straight
- * into the guest's memory. Only from inside the fetch function that was given it.
+ * The answer, as it comes in: kvmsb_fetch_status() once (of several the last
+ * counts, of none it is 0 and no type), kvmsb_fetch_head() and kvmsb_fetch_body() as
+ * often as there is a piece, which is copied straight into the guest's memory. Only
+ * until the fetch function that was given it returns, by one thread at a time; for
+ * these the sandbox is not busy.
  */
 struct kvmsb_fetch_answer;
 
 /* content_type may be NULL; of a longer one the first 127 bytes count. */
 KVMSB_EXPORT void kvmsb_fetch_status(struct kvmsb_fetch_answer *answer, uint32_t status,
                                      const char *content_type);
-/* The head as received: status line and fields with their line ends. Kept where the guest wants it. */
+/*
+ * The head as received: status line and fields with their line ends. Kept where the guest wants
+ * it: in its buffer, of which the last byte is a NUL and what does not fit is dropped, or in a
+ * mapping of its own, of at most 1 MiB.
+ */
 KVMSB_EXPORT int kvmsb_fetch_head(struct kvmsb_fetch_answer *answer, const void *data,
                                   size_t length);
 /*
- * Both return 0, -ENOSPC (the guest's room or 256 MiB are used up), -EFAULT
- * (the guest's room is not its to write), -ENOMEM: then the function is to give up
- * and return what it likes; the guest gets -23 (CURLE_WRITE_ERROR).
+ * The body: into the guest's buffer, or a mapping of its own, of at most 256 MiB.
+ *
+ * Both return 0, -ENOSPC (that room is used up), -EFAULT (the guest's room is not its to
+ * write, or data is NULL), -ENOMEM (a memory limit): then the function is to give up and
+ * return what it likes. The guest gets -23 (CURLE_WRITE_ERROR), and later calls the same error.
  */
 KVMSB_EXPORT int kvmsb_fetch_body(struct kvmsb_fetch_answer *answer, const void *data,
                                   size_t length);
@@ -155,8 +167,10 @@ struct kvmsb_http_ops {
 	void (*log)(const struct kvmsb_http_context *context, const char *text, size_t length);
 
 	/*
-	 * sys_fetch(): returns 0, or what the guest gets: a negative CURLcode. self_request: the
-	 * same for an url that begins with "/", and sys_request(). Default: -ENOSYS.
+	 * sys_fetch(): returns 0, or what the guest gets: a negative CURLcode, or -1 (which is also
+	 * what it gets for anything above 0): then its struct curl_op stays as it was.
+	 * self_request: the same for an url that begins with "/", and sys_request(). Default:
+	 * -ENOSYS. Called in main() and in any function of the guest, too.
 	 */
 	int (*fetch)(const struct kvmsb_http_context *context, const struct kvmsb_fetch *fetch,
 	             struct kvmsb_fetch_answer *answer);

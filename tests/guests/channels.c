@@ -91,6 +91,17 @@ enum slot {
 #define SLOT(name) (0x200000000ul + SLOT_##name * 0x2000000ul)
 #define USED_UP 0x1000000ul
 
+/* struct curl_op of guest/kvm_api.h. */
+struct curl_operation {
+	uint32_t status, post_length;
+	uint64_t post, headers;
+	uint32_t headers_length, unused;
+	uint64_t content;
+	uint32_t content_length, type_length;
+	char type[128];
+};
+#define CURL_WRITE_ERROR (-23)
+
 /* select(2) is asked of the first eight. */
 enum {
 	FD_FILE = 3,
@@ -648,6 +659,30 @@ static uint64_t http_find(int where, const char *name)
 	long length = call_host(0x10022, where, P(name), (long)strlen(name), P(text), sizeof(text));
 
 	return mix(hash(text, sizeof(text)), (uint64_t)length);
+}
+
+/* Fetches, of which the host knows the answer. */
+
+/* RAX, but where the content could not be stored, -EFAULT; or where it was without an address. */
+static long fetch(uintptr_t content, unsigned length)
+{
+	static const char url[] = "http://channels/";
+	struct curl_operation operation = {.content = content, .content_length = length};
+	long result = call_host(0x20000, P(url), sizeof(url) - 1, P(&operation), 0, 0);
+
+	if (result != 0)
+		return result == CURL_WRITE_ERROR ? -EFAULT : result;
+	return content == 0 ? (long)operation.content : 0;
+}
+
+/* What is there may be no operation: then it would be denied. */
+static long request_at(uintptr_t at)
+{
+	const struct curl_operation *operation = (const struct curl_operation *)at;
+
+	if (!can_be_read(at) || !can_be_read(at + sizeof(*operation) - 1) || operation->post != 0)
+		return -EFAULT;
+	return call_host(0x20001, P("/"), 1, at, 0, 0);
 }
 
 /* Endings. */
