@@ -350,7 +350,8 @@ static int serve(struct delivery *delivery)
 
 	sandbox->busy = true;
 	failed = deliver(delivery);
-	if (failed == 0 && !delivery_is_answered(delivery))
+	/* For what the host has destroyed none of its functions is called any more. */
+	if (failed == 0 && !sandbox->doomed && !delivery_is_answered(delivery))
 		failed = recover(delivery);
 	sandbox->busy = false;
 	return sandbox->doomed ? -ECANCELED : failed;

@@ -130,6 +130,21 @@ static int64_t take_written(void *user, const void *data, size_t length)
 	return (int64_t)length;
 }
 
+/* Two pages and a byte: what the guest has none of before. */
+static int give_content(const struct kvmsb_http_context *context, const struct kvmsb_fetch *fetch,
+                        struct kvmsb_fetch_answer *answer)
+{
+	static const char content[4096];
+
+	(void)context;
+	kvmsb_fetch_status(answer, 200, "text/plain");
+	kvmsb_fetch_head(answer, "HTTP/1.1 200\r\n\r\n", 16);
+	for (unsigned i = 0; i < 2; i++)
+		kvmsb_fetch_body(answer, content, sizeof(content));
+	kvmsb_fetch_body(answer, fetch->body[0].iov_base, 1);
+	return 0;
+}
+
 static const char *path_of(const char *program)
 {
 	static char path[512];
@@ -147,12 +162,15 @@ static bool create(struct scene *scene)
 		{.path = TEST_GUESTS},
 	};
 	struct kvmsb_options options = fixture_options(path_of(scene->program));
+	struct kvmsb_http_ops http = KVMSB_HTTP_OPS_INIT;
 	struct kvmsb_error error = KVMSB_ERROR_INIT;
 
 	options.paths = rules;
 	options.path_count = ARRAY_SIZE(rules);
 	options.standard_output.write = take_written;
 	options.standard_output.user = scene;
+	http.fetch = give_content;
+	options.http = &http;
 	if (!scene->scenario->learns)
 		options.learned_pages_limit = KVMSB_NO_LEARNING;
 	return judge(scene, "kvmsb_create", kvmsb_create(&scene->sandbox, &options, &error),
@@ -370,6 +388,11 @@ static void act_restructure(struct scene *scene)
 	call(scene, "restructure");
 }
 
+static void act_fetch(struct scene *scene)
+{
+	call(scene, "fetch");
+}
+
 static void act_grow(struct scene *scene)
 {
 	call(scene, "grow");
@@ -546,6 +569,7 @@ static const struct scenario scenarios[] = {
          0, 0, false},
 	{"vmcall that needs memory", "fault-static", prepare_fork, act_grow, recover_fork,
          FAULT_MMAP, FAULT_IOCTL, false},
+	{"vmcall that fetches", "fault-static", prepare_fork, act_fetch, recover_fork, 0, 0, false},
 	{"request", "fault-static", prepare_fork, act_request, recover_fork, 0, 0, false},
 	{"request with a body", "fault-static", prepare_fork, act_post, recover_fork, 0, 0, false},
 	{"requests to a loop", "loop-static", prepare_fork, act_loop, recover_loop, 0, 0, false},

@@ -29,6 +29,7 @@ static volatile long runs;
 long work(const char *path);
 long restructure(void);
 long grow(void);
+long fetch(const char *path);
 long intact(void);
 
 static long use_mapping(void)
@@ -113,6 +114,39 @@ long grow(void)
 	for (long at = 0; at < GROWN; at += PAGE)
 		memory[at] = 5;
 	return 0;
+}
+
+/* Where the next mapping would be; 0: nowhere. */
+static unsigned long next_mapping(void)
+{
+	void *next = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (next == MAP_FAILED)
+		return 0;
+	munmap(next, PAGE);
+	return (unsigned long)next;
+}
+
+/* Of what could not be fetched nothing may be left. */
+long fetch(const char *path)
+{
+	struct curl_op op = {.post_buffer = path, .post_buflen = (uint32_t)strlen(path)};
+	const unsigned long before = next_mapping();
+	long result = sys_fetch("http://host/", 12, &op, NULL, NULL);
+	unsigned long after;
+
+	runs++;
+	if (result == 0) {
+		const char *content = op.content;
+
+		if (op.content_length != 2 * PAGE + 1 || content[0] != 0 || content[2 * PAGE] != path[0])
+			return WRONG + 7;
+		return op.headers_length == 16 && strlen(op.headers) == 16 ? 0 : WRONG + 8;
+	}
+	after = next_mapping();
+	if (result != -23 || op.content != NULL || op.status != 0)
+		return WRONG + 9;
+	return before != 0 && after != 0 && after != before ? WRONG + 10 : 7;
 }
 
 /* Whether everything is as main() left it and can be written. */
