@@ -12,6 +12,11 @@
  * so a program can be run and tested on the command line; those that cannot
  * return say so and end the program.
  *
+ * With KVM_API_TRANSPORT_OUT defined, in all files of a program, a call is the
+ * instruction OUT %eax, $0 instead, with the fourth argument in RCX: for hosts
+ * that know nothing else. Such a program runs in this library's sandboxes, too;
+ * outside of any it faults (SIGSEGV) at its first call.
+ *
  *     static void on_get(const char *url, const char *arg)
  *     {
  *             http_set_str(BERESP, "X-Served-By: sandbox");
@@ -93,7 +98,27 @@ enum kvm_api_number {
 
 /* ---- How a call is made ---- */
 
-/* `high` receives RDX, where a call has a second answer. */
+/* `high` receives RDX, where a call has a second answer. Other registers stay as they are. */
+#ifdef KVM_API_TRANSPORT_OUT
+
+static inline long kvm_api_call_pair(long number, long a, long b, long c, long d, long e, long f,
+                                     long *high)
+{
+	register long fifth __asm__("r8") = e;
+	register long sixth __asm__("r9") = f;
+	long low;
+
+	__asm__ volatile("outl %%eax, $0"
+	                 : "=a"(low), "+d"(c)
+	                 : "0"(number), "D"(a), "S"(b), "c"(d), "r"(fifth), "r"(sixth)
+	                 : "memory");
+	*high = c;
+	return low;
+}
+
+#else
+
+/* SYSCALL takes RCX and R11 for itself, hence the fourth argument in R10. */
 static inline long kvm_api_call_pair(long number, long a, long b, long c, long d, long e, long f,
                                      long *high)
 {
@@ -109,6 +134,8 @@ static inline long kvm_api_call_pair(long number, long a, long b, long c, long d
 	*high = c;
 	return low;
 }
+
+#endif
 
 static inline long kvm_api_call(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -566,7 +593,7 @@ static inline int sys_regex_copyto(int handle, int from, int to)
 /* ---- Logging ---- */
 
 /* At most 65535 bytes. */
-static inline void sys_log(const char *text, size_t len)
+static inline void sys_log(const void *text, size_t len)
 {
 	kvm_api_call(KVM_API_LOG, KVM_API_POINTER(text), (long)len, 0, 0, 0, 0);
 }
@@ -598,12 +625,16 @@ struct virtbuffer {
 typedef void (*storage_func)(size_t n, struct virtbuffer buffers[], size_t res);
 typedef void (*storage_task_func)(void *data, size_t len);
 
-/* Storage only, before waiting: requests may call this function. Returns 0 or -1. */
-static inline long sys_storage_allow(storage_func function)
+/*
+ * Storage only, before waiting: requests may call this function, a storage_func
+ * or a storage_task_func. Returns 0 or -1.
+ */
+static inline long kvm_api_storage_allow(long function)
 {
-	return kvm_api_call(KVM_API_STORAGE_ALLOW, KVM_API_POINTER(function), 0, 0, 0, 0, 0);
+	return kvm_api_call(KVM_API_STORAGE_ALLOW, function, 0, 0, 0, 0, 0);
 }
-#define STORAGE_ALLOW(function) sys_storage_allow((storage_func)(uintptr_t)(function))
+#define sys_storage_allow(function) kvm_api_storage_allow(KVM_API_POINTER(function))
+#define STORAGE_ALLOW(function) sys_storage_allow(function)
 
 /*
  * Calls a function of the storage with copies of n (at most 64) buffers.
@@ -719,21 +750,31 @@ static inline void *kvm_api_shared_memory_allocate(size_t size, size_t alignment
 
 /* ---- Several processors ---- */
 
-/* Which processor runs this: 0, but in multiprocess functions. */
-static inline uint32_t kvm_api_read_cpu_table(size_t offset)
+/* Whether GS points to a table of the sandbox: outside of one its base is 0. */
+static inline bool kvm_api_has_cpu_table(void)
 {
+#ifdef KVM_API_TRANSPORT_OUT
+	return true;
+#else
 	const long arch_prctl = 158, get_gs = 0x1004;
 	unsigned long base = 0;
+
+	kvm_api_call(arch_prctl, get_gs, KVM_API_POINTER(&base), 0, 0, 0, 0);
+	return base != 0;
+#endif
+}
+
+static inline uint32_t kvm_api_read_cpu_table(size_t offset)
+{
 	uint32_t value;
 
-	/* Outside of a sandbox there is no table. */
-	kvm_api_call(arch_prctl, get_gs, KVM_API_POINTER(&base), 0, 0, 0, 0);
-	if (base == 0)
+	if (!kvm_api_has_cpu_table())
 		return 0;
 	__asm__ volatile("movl %%gs:(%1), %0" : "=r"(value) : "r"(offset));
 	return value;
 }
 
+/* Which processor runs this: 0, but in multiprocess functions. */
 static inline int vcpuid(void)
 {
 	return (int)kvm_api_read_cpu_table(0);
