@@ -63,6 +63,17 @@ static void keep_body(struct kept *kept, const struct kvmsb_http_response *respo
 		keep(kept, response->body[i].iov_base, response->body[i].iov_len);
 }
 
+/* By a buffer that is smaller than what the guest has. */
+static void keep_streamed(struct kept *kept, struct kvmsb *sandbox)
+{
+	char bytes[8];
+	int64_t length;
+
+	while ((length = kvmsb_response_read(sandbox, bytes, sizeof(bytes))) > 0)
+		keep(kept, bytes, (size_t)length);
+	assert_int_equal(length, 0);
+}
+
 static void keep_fields(struct kept *kept, const struct kvmsb_http_response *response)
 {
 	kept->length = 0;
@@ -80,6 +91,8 @@ static void check(struct kvmsb *sandbox, const struct request_case *what)
 
 	ask(sandbox, what->url, what->body, &response);
 	keep_body(&body, &response);
+	if (response.is_streamed)
+		keep_streamed(&body, sandbox);
 	keep_fields(&fields, &response);
 	if (response.status != what->status || strcmp(response.content_type, what->type) != 0 ||
 	    strcmp(fields.text, what->fields) != 0 || strcmp(body.text, what->text) != 0)
@@ -125,6 +138,7 @@ static const struct request_case old_cases[] = {
 	{"/cpu", NULL, 200, "text/plain", "", "cpu 0"},
 	{"/fields", NULL, 200, "text/plain", "X-One: 1\nX-Two: 2\n", "X-One: first GET"},
 	{"/extra", NULL, 201, "text/extra", "X-One: 1\nX-Two: 2\n", "extra"},
+	{"/streaming", NULL, 200, "text/stream", "", "0123456789"},
 	{"/twice", NULL, 200, "text/plain", "", "the first"},
 	{"/asset", NULL, 200, "text/asset", "", "embedded in old_style\n"},
 	{"/log", NULL, 200, "text/plain", "", "argument"},
@@ -163,6 +177,7 @@ static const struct request_case object_cases[] = {
 	{"/fields", NULL, 200, "", "X-Two: 3\n",
          "\"first\"nothing true true true true false \"3\" true true"},
 	{"/extra", NULL, 201, "text/extra", "X-Two: 1\nX-Two: 2\nX-One: 2\n", "bytes"},
+	{"/stream", NULL, 200, "text/stream", "X-One: 1\n", "first, second, third"},
 	{"/borrow", NULL, 200, "", "", "embedded"},
 	{"/literal", NULL, 200, "", "", "literal"},
 	{"/no-cache", NULL, 404, "", "", ""},
