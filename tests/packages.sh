@@ -8,7 +8,7 @@
 set -eu
 
 demo_packages="meson ninja-build gcc libc6-dev linux-libc-dev binutils pkg-config python3
-	busybox-static lua5.4"
+	busybox-static lua5.4 libmicrohttpd-dev curl"
 test_packages="g++ clang libclang-rt-14-dev libcmocka-dev musl-tools abigail-tools
 	xz-utils bzip2 gzip qemu-system-x86 zstd chromium libcurl4-openssl-dev"
 # What tests/programs/programs.def runs.
