@@ -12,7 +12,9 @@
  *   wait_for_requests_paused()         every request: main() goes on with it
  *
  * A body is what decides, never the method. Where the program has
- * set_backend_stream_post() that is called first, with each piece of a body.
+ * set_backend_stream_post() that is called first, with each piece of a body; the
+ * functions above are then given its length alone. A response that it gives by then
+ * is the response, and the rest of the body is left.
  */
 #ifndef KVMSANDBOX_HTTP_H
 #define KVMSANDBOX_HTTP_H
@@ -257,7 +259,8 @@ enum kvmsb_http_source {
 /*
  * Out-struct of kvmsb_request(). The memory it points to belongs to the
  * sandbox, and lives, unchanged, until it is reset, run again or destroyed; that
- * is up to the host, which may keep a fork for as long as it sends. Only a
+ * is up to the host, which may keep a fork for as long as it sends, and serve the
+ * next request by another: making one costs less than copying a large body. Only a
  * kvmsb_memory_write() to where the body lies may change it, or may not. Any thread
  * may read it. Pieces may be the same memory more than once: zeros, where the guest
  * never used what it answered with.

@@ -366,7 +366,8 @@ KVMSB_EXPORT int kvmsb_memory_write(struct kvmsb *sandbox, uint64_t address, con
  */
 struct kvmsb_statistics {
 	size_t size;
-	uint64_t calls;               /* of kvmsb_run, kvmsb_vmcall, kvmsb_request that have ended */
+	uint64_t calls;               /* that have ended: kvmsb_run, kvmsb_vmcall, and each function of the
+	                                 guest that a request or a streamed response enters */
 	uint64_t resets;
 	/* KVM_RUN calls. Each is one of the next nine or outcome_returned; a guest that
 	 * sets a register to what no processor loads has an exception without a KVM_RUN. */
