@@ -355,6 +355,19 @@ static void programs_say_what_they_are(void **unused)
 	kvmsb_destroy(fresh);
 }
 
+static void a_loop_says_that_it_waits(void **unused)
+{
+	struct kvmsb_options options = fixture_options(GUEST("loop-static"));
+	struct kvmsb_http_program program = KVMSB_HTTP_PROGRAM_INIT;
+	struct kvmsb *master = fixture_master(&options);
+
+	(void)unused;
+	assert_int_equal(kvmsb_http_get_program(master, &program), 0);
+	assert_int_equal(program.is_paused, 1);
+	assert_int_equal(program.handlers[1], 0);
+	kvmsb_destroy(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +377,7 @@ int main(void)
 		cmocka_unit_test(sockets_get_guest_memory),
 		cmocka_unit_test(what_there_is_not_says_so),
 		cmocka_unit_test(programs_say_what_they_are),
+		cmocka_unit_test(a_loop_says_that_it_waits),
 	};
 
 	if (!fixture_can_run())
