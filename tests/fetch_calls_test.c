@@ -593,6 +593,7 @@ static void test_body_needs_an_address_and_a_length(void **state)
 	scene->op.post_buflen = FAKE_ARENA_SIZE;
 	assert_int_equal(call(scene, FETCH), 0);
 	assert_int_equal(scene->host.fetch.body_length, FAKE_ARENA_SIZE);
+	assert_int_equal(scene->host.fetch.body_count, FAKE_ARENA_SIZE / PAGE_SIZE);
 }
 
 static void test_bodies_that_cannot_be(void **state)

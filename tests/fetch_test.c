@@ -29,17 +29,33 @@ struct host {
 	int code;
 	void (*act)(struct host *host, const struct kvmsb_http_context *context,
 	            const struct kvmsb_fetch *fetch); /* NULL: nothing */
-	bool destroys;
+	bool destroys, sums_first;
 	struct kvmsb *other;
 
 	unsigned calls;
 	struct kvmsb_http_context context;
-	char posted[64];
+	uint64_t posted_length, posted_sum;
 	int results[16];
 	int stored; /* of the last piece */
 };
 
 static unsigned char pattern[256u << 10];
+
+static uint64_t sum_of(const unsigned char *bytes, size_t length)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < length; i++)
+		sum += bytes[i];
+	return sum;
+}
+
+static void sum_posted(struct host *host, const struct kvmsb_fetch *fetch)
+{
+	host->posted_sum = 0;
+	for (size_t i = 0; i < fetch->body_count; i++)
+		host->posted_sum += sum_of(fetch->body[i].iov_base, fetch->body[i].iov_len);
+}
 
 static int answer(const struct kvmsb_http_context *context, const struct kvmsb_fetch *fetch,
                   struct kvmsb_fetch_answer *answer)
@@ -49,17 +65,20 @@ static int answer(const struct kvmsb_http_context *context, const struct kvmsb_f
 
 	host->calls++;
 	host->context = *context;
-	if (fetch->body_count > 0 && fetch->body_length < sizeof(host->posted))
-		memcpy(host->posted, fetch->body[0].iov_base, fetch->body[0].iov_len);
+	host->posted_length = fetch->body_length;
 	if (host->act != NULL)
 		host->act(host, context, fetch);
 	if (host->destroys)
 		kvmsb_destroy(context->sandbox);
+	if (host->sums_first)
+		sum_posted(host, fetch);
 	kvmsb_fetch_status(answer, 200, "text/plain");
 	kvmsb_fetch_head(answer, HEAD, strlen(HEAD));
 	for (size_t done = 0; done < host->length; done += piece)
 		host->stored = kvmsb_fetch_body(answer, (const char *)host->body + done,
 		                                min_u64(piece, host->length - done));
+	if (!host->sums_first)
+		sum_posted(host, fetch);
 	return host->code;
 }
 
@@ -114,15 +133,6 @@ static uint64_t address_of(const void *guests)
 	return (uint64_t)(uintptr_t)guests;
 }
 
-static uint64_t sum_of(const unsigned char *bytes, size_t length)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < length; i++)
-		sum += bytes[i];
-	return sum;
-}
-
 static int64_t fetch(struct kvmsb *sandbox)
 {
 	return (int64_t)fixture_value(sandbox, "do_fetch", NUMBERS(0));
@@ -140,7 +150,8 @@ static void check_transport(struct kvmsb *fork, struct host *host, bool by_out)
 	set_op(fork, &asked);
 	assert_int_equal(fixture_value(fork, "do_fetch", NUMBERS(by_out)), 0);
 	assert_ptr_equal(host->context.sandbox, fork);
-	assert_memory_equal(host->posted, "http://", 7);
+	assert_int_equal(host->posted_length, 7);
+	assert_int_equal(host->posted_sum, sum_of((const unsigned char *)"http://", 7));
 	op = op_of(fork);
 	assert_int_equal(op.status, 200);
 	assert_string_equal(op.ctype, "text/plain");
@@ -333,6 +344,71 @@ static void test_denials_end_the_run(void **state)
 	write_at(fork, "url", url, sizeof(url));
 	assert_int_equal(fetch(fork), 0);
 	assert_int_equal(host.calls, 1);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
+/*
+ * What is posted lies in pages of all kinds (of the program's file, written, copied, never
+ * used), and stays as it is while the answer fills the fork's memory up to its limit.
+ */
+static void test_what_is_posted_stays(void **state)
+{
+	const struct kvmsb_path_rule rule = KVMSB_ALLOW_READ(PROGRAM);
+	struct host host = {.body = pattern, .length = sizeof(pattern), .piece = 3 * PAGE};
+	struct kvmsb_http_ops http;
+	struct kvmsb_options options = options_for(&host, &http);
+	struct kvmsb *master, *fork;
+	struct curl_op op = {.post_buflen = 0};
+	uint64_t wanted;
+
+	(void)state;
+	options.fork_memory_limit = 1u << 20;
+	options.paths = &rule;
+	options.path_count = 1;
+	master = fixture_master(&options);
+	fork = fixture_fork(master);
+	op.post_buffer = (void *)(uintptr_t)fixture_value(fork, "make_posted", NO_NUMBERS);
+	assert_non_null(op.post_buffer);
+	op.post_buflen = (uint32_t)fixture_value(fork, "length_of_posted", NO_NUMBERS);
+	wanted = fixture_value(fork, "sum_posted", NO_NUMBERS);
+	for (unsigned i = 0; i < 8; i++) {
+		host.sums_first = i % 2 == 0;
+		set_op(fork, &op);
+		if (fetch(fork) == WRITE_ERROR)
+			break;
+		assert_int_equal(host.posted_length, op.post_buflen);
+		assert_int_equal(host.posted_sum, wanted);
+	}
+	/* The last one found no room; both ways of it. */
+	assert_int_equal(host.stored, -ENOMEM);
+	assert_int_equal(host.posted_sum, wanted);
+	host.sums_first = !host.sums_first;
+	assert_int_equal(fetch(fork), WRITE_ERROR);
+	assert_int_equal(host.posted_sum, wanted);
+	assert_int_equal(fixture_value(fork, "sum_posted", NO_NUMBERS), wanted);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
+/* The answer is stored where the body is: the guest gets the answer. */
+static void test_answer_over_what_is_posted(void **state)
+{
+	struct host host = {.body = "answer", .length = 6, .sums_first = true};
+	struct kvmsb *master = master_for(&host), *fork = fixture_fork(master);
+	uint64_t buffer = fixture_symbol(fork, "buffer");
+	const struct curl_op op = {.post_buffer = (void *)(uintptr_t)buffer,
+	                           .post_buflen = 8192,
+	                           .content = (void *)(uintptr_t)(buffer + PAGE),
+	                           .content_length = 6};
+	char text[7] = "";
+
+	(void)state;
+	set_op(fork, &op);
+	assert_int_equal(fetch(fork), 0);
+	assert_int_equal(host.posted_sum, 0);
+	assert_int_equal(kvmsb_memory_read(fork, buffer + PAGE, text, 6), 0);
+	assert_string_equal(text, "answer");
 	kvmsb_destroy(fork);
 	kvmsb_destroy(master);
 }
@@ -719,6 +795,8 @@ int main(void)
 		TEST(test_memory_limit_of_a_fork),
 		TEST(test_failure_leaves_nothing),
 		TEST(test_denials_end_the_run),
+		TEST(test_what_is_posted_stays),
+		TEST(test_answer_over_what_is_posted),
 		TEST(test_main_fetches_for_all_forks),
 		TEST(test_handler_answers_with_what_it_fetched),
 		TEST(test_sandbox_is_busy_meanwhile),

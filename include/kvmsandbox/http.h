@@ -72,7 +72,8 @@ struct kvmsb_fetch {
 	const struct kvmsb_http_field *fields; /* at most 12, and Content-Type: a name that is a token, a
 	                                          colon, a value without control characters, maybe empty */
 	size_t field_count;
-	const struct iovec *body; /* to be sent by POST; body_count 0: none */
+	const struct iovec *body; /* to be sent by POST, in the guest's memory: what of the answer is
+	                             stored there may show in it; body_count 0: none */
 	size_t body_count;
 	uint64_t body_length;
 	const char *interface;    /* to send from; NULL: any */

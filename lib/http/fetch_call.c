@@ -61,14 +61,14 @@ struct request {
 	char url[URL_MAXIMUM + 1];
 	char interface[INTERFACE_SIZE];
 	struct kvmsb_http_field fields[FIELDS_OF_GUEST + 1]; /* owned */
-	struct iovec body;                                   /* owned */
+	struct guest_content body;                           /* owned */
 };
 
 static void request_free(struct request *request)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(request->fields); i++)
 		free((void *)(uintptr_t)request->fields[i].text);
-	free(request->body.iov_base);
+	guest_content_free(&request->body);
 }
 
 static int read_url(struct call *call, struct request *request)
@@ -192,17 +192,16 @@ static int read_body(struct call *call, struct request *request)
 		return 0;
 	if (length > FETCH_BODY_MAXIMUM)
 		return call_deny(call, "Content to fetch with is larger than 256 MiB");
-	result = call_read_allocated(call, request->operation.post, length, &request->body.iov_base);
+	result = call_content(call, request->operation.post, length, &request->body);
 	if (result < 0)
 		return result;
-	request->body.iov_len = length;
-	request->fetch.body = &request->body;
-	request->fetch.body_count = 1;
+	request->fetch.body = request->body.pieces;
+	request->fetch.body_count = request->body.count;
 	request->fetch.body_length = length;
 	return 0;
 }
 
-/* The large part comes last. */
+/* The body comes last: nothing may bring pages in once there are pieces of it. */
 static int read_request(struct call *call, struct request *request)
 {
 	int result = call_read(call, call->arguments[2], &request->operation,
@@ -220,7 +219,10 @@ static int read_request(struct call *call, struct request *request)
 	return result;
 }
 
-/* Calls it. *code: what the guest gets. Returns 0, or below zero: the run is over. */
+/*
+ * Storing the answer brings pages in, for which none of the body's goes: it is held.
+ * Calls it. *code: what the guest gets. Returns 0, or below zero: the run is over.
+ */
 static int call_host(struct call *call, const struct request *request, fetch_function function,
                      struct kvmsb_fetch_answer *answer, int *code)
 {
@@ -230,6 +232,7 @@ static int call_host(struct call *call, const struct request *request, fetch_fun
 	if (result < 0)
 		return result;
 	*code = function(&context, &request->fetch, answer);
+	guest_let_go(call->process);
 	/* No error of libcurl's is above zero here. */
 	if (*code > 0)
 		*code = CURL_HOST_FAILED;

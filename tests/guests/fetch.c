@@ -6,8 +6,10 @@
  */
 #include "kvm_api.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* What the host looks up by name. */
 #define EXPORTED __attribute__((used, visibility("default")))
@@ -87,6 +89,40 @@ EXPORTED uint64_t next_mapping(void)
 EXPORTED void make_read_only(void)
 {
 	mprotect(buffer + 4096, 4096, PROT_READ);
+}
+
+/* In a row: pages of the program's file, pages that were written, and some never used. */
+#define PART 16384ul
+static const char of_file[PART] __attribute__((aligned(4096))) = {3, [PART - 1] = 4};
+static unsigned char *posted;
+
+EXPORTED uintptr_t make_posted(void)
+{
+	const int flags = MAP_PRIVATE | MAP_FIXED;
+	int file = open("/proc/self/exe", O_RDONLY);
+
+	posted = mmap(NULL, 3 * PART, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mmap(posted, PART, PROT_READ, flags, file, 0) == MAP_FAILED)
+		return 0;
+	memset(posted + PART, 7, PART);
+	memcpy(posted + PART, of_file, 4096);
+	close(file);
+	return (uintptr_t)posted;
+}
+
+EXPORTED size_t length_of_posted(void)
+{
+	return 3 * PART;
+}
+
+/* Without using what has not been used. */
+EXPORTED uint64_t sum_posted(void)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < 2 * PART; i++)
+		sum += posted[i];
+	return sum;
 }
 
 static void serve(const char *path, const char *argument)
