@@ -345,8 +345,8 @@ struct BackendResponseExtra {
 };
 
 /*
- * Answers the request; the first answer counts, and in a sandbox this does not
- * return. status: 200..599. A content type is at most 4095 bytes and may be
+ * Answers the request; the first answer counts, and in a sandbox a handler does
+ * not go on after it. status: 200..599. A content type is at most 4095 bytes and may be
  * empty; without content its pointer is not used.
  */
 static inline void sys_backend_response(int16_t status, const void *ctype, size_t ctype_len,
@@ -386,15 +386,21 @@ struct streaming_content {
 typedef struct streaming_content (*content_stream_func)(void *arg, size_t max, size_t written,
                                                         size_t total);
 
-/* Answers with content_len bytes (not 0) that the host fetches piece by piece. */
-KVM_API_NORETURN static inline void begin_streaming_response(int16_t status, const void *ctype,
-                                                             size_t ctype_len, size_t content_len,
-                                                             content_stream_func function,
-                                                             const void *arg)
+/*
+ * Answers with content_len bytes (not 0) that the host fetches piece by piece.
+ * It returns where backend_response() would: when a loop goes on with the next
+ * request.
+ */
+static inline void begin_streaming_response(int16_t status, const void *ctype, size_t ctype_len,
+                                            size_t content_len, content_stream_func function,
+                                            const void *arg)
 {
-	kvm_api_call(KVM_API_STREAMING_RESPONSE, status, KVM_API_POINTER(ctype), (long)ctype_len,
-	             (long)content_len, KVM_API_POINTER(function), KVM_API_POINTER(arg));
-	kvm_api_unavailable("begin_streaming_response");
+	const long enosys = 38;
+
+	if (kvm_api_call(KVM_API_STREAMING_RESPONSE, status, KVM_API_POINTER(ctype),
+	                 (long)ctype_len, (long)content_len, KVM_API_POINTER(function),
+	                 KVM_API_POINTER(arg)) == -enosys)
+		kvm_api_unavailable("begin_streaming_response");
 }
 
 /* ---- Header fields ---- */
