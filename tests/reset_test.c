@@ -1041,6 +1041,7 @@ FIELDS hypercalls hypercalls_fields = {
 	AS("logged: of each run"),
 	AS("exchange: exchange_fields"),
 	PARTS("body: as the mappings, which are the master's again"),
+	AS("regexes: regex_..."),
 	PARTS("detail: for the host"),
 };
 
@@ -1194,6 +1195,7 @@ static void every_hypercall_has_its_rows(void **unused)
 	(void)unused;
 #define HYPERCALL_LEAVES(call, channel)                                                            \
 	rows[HYPERCALL_##call + 0 * REQUEST_CHANNEL_##channel].leaves++;
+#define HYPERCALL_KEEPS(call, channel) rows[HYPERCALL_##call + 0 * CHANNEL_##channel].leaves++;
 #define HYPERCALL_OUTPUT(call, variant, changes, code) rows[HYPERCALL_##call].writes++;
 #define HYPERCALL_HARMLESS(call, why) rows[HYPERCALL_##call].leaves_nothing++;
 #include "channels.def"

@@ -185,7 +185,9 @@ struct kvmsb_http_ops {
 	 * own, in time linear in the text: Perl's syntax without back references and
 	 * look-around.
 	 *
-	 * compile: 0 with *regex set, -EINVAL (not a pattern), -ENOMEM. match: number of
+	 * compile: 0 with *regex set, -EINVAL (not a pattern), -ENOMEM. match: the first
+	 * match that begins at `start` or behind; what lies before that counts for
+	 * anchors and the like. Number of
 	 * groups that there is something to say about, the whole match included (at
 	 * most `maximum`, at least 1), with begin and end of each in `groups` (two of
 	 * SIZE_MAX: did not take part); 0: no match; below zero: failed, or took too
@@ -194,7 +196,7 @@ struct kvmsb_http_ops {
 	int (*regex_compile)(const struct kvmsb_http_context *context, const char *pattern,
 	                     size_t length, void **regex);
 	int (*regex_match)(const struct kvmsb_http_context *context, void *regex, const char *text,
-	                   size_t length, size_t groups[][2], size_t maximum);
+	                   size_t length, size_t start, size_t groups[][2], size_t maximum);
 	void (*regex_free)(void *user, void *regex);
 
 	/*

@@ -5,14 +5,14 @@
  */
 #include "hypercalls.h"
 
+#include "../sized.h"
 #include "../time_limit.h"
 #include "../util.h"
 #include "call.h"
 #include "exchange.h"
 #include "layout.h"
 #include "log_call.h"
-
-#include "../sized.h"
+#include "regex_table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,7 +74,8 @@ void hypercalls_end(struct hypercalls *hypercalls)
 	hypercalls->logged = 0;
 }
 
-void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
+/* All but what has references. */
+static void copy_master(struct hypercalls *hypercalls, const struct hypercalls *master)
 {
 	*hypercalls = (struct hypercalls){
 		.config = master->config,
@@ -92,15 +93,31 @@ void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *mas
 	memcpy(hypercalls->entries, master->entries, sizeof(hypercalls->entries));
 }
 
+void hypercalls_fork(struct hypercalls *hypercalls, const struct hypercalls *master)
+{
+	copy_master(hypercalls, master);
+	hypercalls->regexes = regex_table_share(master->regexes);
+}
+
 void hypercalls_reset(struct hypercalls *hypercalls, const struct hypercalls *master)
 {
+	struct regex_table *regexes = hypercalls->regexes;
+
 	hypercalls_end(hypercalls);
-	hypercalls_fork(hypercalls, master);
+	/* Nearly always it is the master's still, whose count all forks would write. */
+	if (regexes != master->regexes) {
+		regex_table_release(regexes);
+		regexes = regex_table_share(master->regexes);
+	}
+	copy_master(hypercalls, master);
+	hypercalls->regexes = regexes;
 }
 
 void hypercalls_destroy(struct hypercalls *hypercalls)
 {
 	hypercalls_end(hypercalls);
+	regex_table_release(hypercalls->regexes);
+	hypercalls->regexes = NULL;
 }
 
 int hypercalls_begin(struct hypercalls *hypercalls, const struct kvmsb_http_request *request)

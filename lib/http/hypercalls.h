@@ -39,6 +39,7 @@ enum hypercall_action {
 };
 
 struct http_exchange; /* request fields, response; http/exchange.c */
+struct regex_table;   /* http/regex_table.h */
 
 struct hypercalls {
 	const struct http_config *config; /* never NULL while the guest runs */
@@ -54,6 +55,7 @@ struct hypercalls {
 	uint64_t logged;                    /* bytes that sys_log() has passed on, of a run without request */
 	struct http_exchange *exchange;     /* NULL: no request at hand */
 	struct body_region body;            /* where bodies of requests go */
+	struct regex_table *regexes;        /* by handle; a fork's is its master's until it changes; NULL: none */
 	char detail[160];                   /* why DENIED */
 };
 

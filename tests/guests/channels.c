@@ -685,6 +685,29 @@ static long request_at(uintptr_t at)
 	return call_host(0x20001, P("/"), 1, at, 0, 0);
 }
 
+/* Compiled by main(). */
+#define REGEX_OF_MAIN "t.x"
+
+static long regex_compile(const char *pattern)
+{
+	return call_host(0x10030, P(pattern), (long)strlen(pattern));
+}
+
+static int regex_free(const char *pattern)
+{
+	call_host(0x10031, regex_compile(pattern));
+	return 1;
+}
+
+/* The first handle that is free. */
+static uint64_t look_for_regexes(void)
+{
+	long handle = regex_compile("looking");
+
+	call_host(0x10031, handle);
+	return (uint64_t)handle;
+}
+
 /* Endings. */
 
 static void use_all_memory(void)
@@ -1091,6 +1114,7 @@ int main(int argc, char **argv)
 	fill(A(bss_area));
 	fill(A(replaced_data));
 	*(volatile uint64_t *)deep_stack = MARK + 1;
+	regex_compile(REGEX_OF_MAIN);
 	call_host(0x10000, 1, P(on_get));
 	wait_for_requests();
 	return 99;
