@@ -2,8 +2,10 @@
 /* The command line of kvmsb-httpd; see options.h. */
 #include "options.h"
 
+#include "fetch.h"
 #include "units.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,7 +51,12 @@ static const char help[] =
 	"  --allow-read PATH        it may read this file, or all beneath this directory; may be\n"
 	"  --allow-write PATH       repeated. It may also write it; may be repeated\n"
 	"  --tmpfs SIZE             a private /tmp in memory\n"
-	"  --allow-fetch            it may make requests to other servers\n"
+	"  --allow-fetch HOST       it may make requests to this host: a name, *.NAME for all "
+        "below\n"
+	"                           it, an address, or * for any, with :PORT or :* behind it "
+        "where\n"
+	"                           that is not the scheme's; may be repeated\n"
+	"  --allow-self             and to this server: urls that begin with /\n"
 	"  --memory SIZE            limit of the program; default 256M\n"
 	"  --fork-memory SIZE       and of what each fork changes; default 64M\n"
 	"  --boot-timeout DURATION  limit of main(); default 16s\n"
@@ -130,12 +137,14 @@ static int copy_defaults(struct program_options *program, const struct program_o
 
 	*program = *defaults;
 	program->paths = malloc(size + 1);
-	program->arguments = program->environment = (struct texts){0};
+	program->arguments = program->environment = program->fetch_hosts = (struct texts){0};
 	if (program->paths == NULL)
 		return out_of_memory();
 	if (size > 0)
 		memcpy(program->paths, defaults->paths, size);
 	if (texts_copy(&program->arguments, &defaults->arguments) >= 0)
+		return EXIT_FAILURE;
+	if (texts_copy(&program->fetch_hosts, &defaults->fetch_hosts) >= 0)
 		return EXIT_FAILURE;
 	return texts_copy(&program->environment, &defaults->environment);
 }
@@ -208,6 +217,17 @@ static int take_arg(struct httpd_options *options, const char *value)
 	return texts_add(&current(options)->arguments, value);
 }
 
+static int take_allow_fetch(struct httpd_options *options, const char *value)
+{
+	struct fetch_rules rules = {0};
+	int error = fetch_rules_add(&rules, value);
+
+	fetch_rules_clear(&rules);
+	if (error == -EINVAL)
+		return usage_error("--allow-fetch %s: not HOST[:PORT]", value);
+	return error < 0 ? out_of_memory() : texts_add(&current(options)->fetch_hosts, value);
+}
+
 static int take_listen(struct httpd_options *options, const char *value)
 {
 	return texts_add(&options->listen, value);
@@ -270,7 +290,8 @@ static const struct row {
 	{"allow-read", OF_FUNCTION, .take = take_allow_read},
 	{"allow-write", OF_FUNCTION, .take = take_allow_write},
 	{"tmpfs", OF_SIZE, PROGRAM(temporary), ANY_SIZE, NULL},
-	{"allow-fetch", OF_FLAG, PROGRAM(may_fetch), 0, 0, NULL},
+	{"allow-fetch", OF_FUNCTION, .take = take_allow_fetch},
+	{"allow-self", OF_FLAG, PROGRAM(may_fetch_self), 0, 0, NULL},
 	{"memory", OF_SIZE, PROGRAM(memory), ANY_SIZE, NULL},
 	{"fork-memory", OF_SIZE, PROGRAM(fork_memory), ANY_SIZE, NULL},
 	{"boot-timeout", OF_DURATION, PROGRAM(boot_timeout), ANY_DURATION, NULL},
@@ -434,6 +455,7 @@ static void program_options_free(struct program_options *program)
 {
 	free(program->arguments.text);
 	free(program->environment.text);
+	free(program->fetch_hosts.text);
 	free(program->paths);
 }
 

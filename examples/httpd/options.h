@@ -41,7 +41,8 @@ struct program_options {
 	const char *warm_up_url;
 	bool keeps_state;        /* no reset after each request */
 	bool control_ephemeral;  /* the program may say so itself */
-	bool may_fetch;
+	struct texts fetch_hosts; /* "HOST[:PORT]", for fetch_rules_add() */
+	bool may_fetch_self;      /* from this server */
 };
 
 struct httpd_options {

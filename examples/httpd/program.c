@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int out_of_memory(void)
+{
+	fputs("kvmsb-httpd: out of memory\n", stderr);
+	return -1;
+}
+
 /* ---- What the server does for guests ---- */
 
 static void take_log(const struct kvmsb_http_context *context, const char *text, size_t length)
@@ -30,6 +36,20 @@ static int64_t take_output(void *user, const void *data, size_t length)
 static int64_t read_body(const struct kvmsb_http_context *context, void *buffer, size_t size)
 {
 	return request_read_body(context->request_user, buffer, size);
+}
+
+static int fetch(const struct kvmsb_http_context *context, const struct kvmsb_fetch *request,
+                 struct kvmsb_fetch_answer *answer)
+{
+	const struct program *program = context->user;
+	struct metrics_fetch_sample sample = {.is_self = request->url[0] == '/'};
+	const uint64_t begin = clock_now();
+	const int result = fetch_by_curl(program->fetcher, &program->fetch_rules, request, answer);
+
+	sample.failed = result != 0;
+	sample.duration_ns = clock_now() - begin;
+	metrics_fetch(program->metrics, &sample);
+	return result;
 }
 
 /* ---- Options ---- */
@@ -77,6 +97,20 @@ static void fill_ops(struct program *program, struct kvmsb_http_ops *ops)
 	ops->user = program;
 	ops->log = take_log;
 	ops->body_read = read_body;
+	if (program->options->fetch_hosts.count > 0)
+		ops->fetch = fetch;
+	if (program->options->may_fetch_self)
+		ops->self_request = fetch;
+}
+
+static int take_fetch_rules(struct program *program)
+{
+	const struct texts *hosts = &program->options->fetch_hosts;
+	int error = 0;
+
+	for (size_t i = 0; i < hosts->count && error == 0; i++)
+		error = fetch_rules_add(&program->fetch_rules, hosts->text[i]);
+	return error < 0 ? out_of_memory() : 0;
 }
 
 static void fill_options(struct program *program, struct kvmsb_options *options)
@@ -181,11 +215,16 @@ static int warm_up(struct program *program)
 
 static int freeze(struct program *program)
 {
+	struct kvmsb_http_program said = KVMSB_HTTP_PROGRAM_INIT;
 	int error = kvmsb_freeze(program->master);
 
 	if (error < 0)
 		return host_failed(program, "freeze", error);
-	program->is_ephemeral = !program->options->keeps_state;
+	error = kvmsb_http_get_program(program->master, &said);
+	if (error < 0)
+		return host_failed(program, "what it registered", error);
+	program->takes_stream = said.handlers[4] != 0;
+	program->is_ephemeral = said.is_ephemeral && !program->options->keeps_state;
 	return 0;
 }
 
@@ -198,25 +237,21 @@ static int describe(struct program *program)
 		.is_ephemeral = program->is_ephemeral,
 	};
 
-	if (metrics_describe(program->metrics, &about) == 0)
-		return 0;
-	fprintf(stderr, "kvmsb-httpd: out of memory\n");
-	return -1;
+	return metrics_describe(program->metrics, &about) == 0 ? 0 : out_of_memory();
 }
 
 int program_create(struct program *program, const struct program_options *options,
-                   const struct httpd_options *server)
+                   const struct httpd_options *server, struct fetcher *fetcher)
 {
-	*program = (struct program){.options = options, .server = server};
+	*program = (struct program){.options = options, .server = server, .fetcher = fetcher};
 	program->last = &program->first;
 	pthread_mutex_init(&program->lock, NULL);
 	pthread_cond_init(&program->changed, NULL);
 	program->metrics = metrics_create(options->name);
-	if (program->metrics == NULL) {
-		fprintf(stderr, "kvmsb-httpd: out of memory\n");
-		return -1;
-	}
-	if (load(program) < 0 || run_main(program) < 0 || warm_up(program) < 0 || freeze(program) < 0)
+	if (program->metrics == NULL)
+		return out_of_memory();
+	if (take_fetch_rules(program) < 0 || load(program) < 0 || run_main(program) < 0 ||
+	    warm_up(program) < 0 || freeze(program) < 0)
 		return -1;
 	return describe(program);
 }
@@ -225,6 +260,7 @@ void program_destroy(struct program *program)
 {
 	kvmsb_destroy(program->master);
 	metrics_destroy(program->metrics);
+	fetch_rules_clear(&program->fetch_rules);
 	pthread_cond_destroy(&program->changed);
 	pthread_mutex_destroy(&program->lock);
 }
@@ -236,10 +272,8 @@ int program_start(struct program *program)
 	const size_t count = (size_t)program->options->concurrency;
 
 	program->workers = workers_create(program, count);
-	if (program->workers == NULL) {
-		fprintf(stderr, "kvmsb-httpd: %s: out of memory\n", program->options->name);
-		return -1;
-	}
+	if (program->workers == NULL)
+		return out_of_memory();
 	for (size_t i = 0; i < count; i++) {
 		if (worker_start(program->workers, i) < 0)
 			return -1;

@@ -8,6 +8,7 @@
 #ifndef KVMSB_HTTPD_PROGRAM_H
 #define KVMSB_HTTPD_PROGRAM_H
 
+#include "fetch.h"
 #include "metrics.h"
 #include "options.h"
 #include "request.h"
@@ -24,6 +25,8 @@ struct worker;
 struct program {
 	const struct program_options *options;
 	const struct httpd_options *server;
+	struct fetcher *fetcher; /* the server's; NULL: there is none */
+	struct fetch_rules fetch_rules;
 	struct kvmsb *master;
 	struct metrics *metrics;
 	bool is_ephemeral; /* forks are reset after each request */
@@ -43,7 +46,7 @@ struct program {
 /* Loads the program, runs it until it waits for requests, warms it up and freezes it. Says what is
  * wrong and returns -1, or 0. In the end, whatever this returned, program_destroy(). */
 int program_create(struct program *program, const struct program_options *options,
-                   const struct httpd_options *server);
+                   const struct httpd_options *server, struct fetcher *fetcher);
 void program_destroy(struct program *program);
 
 /* Starts the workers; returns once each has a fork, as program_create(). */

@@ -125,10 +125,11 @@ static int listen_at(struct server *server, const char *text)
 	}
 	server->listener_count++;
 	format_url(listener);
-	return start_daemon(server, listener);
+	return 0;
 }
 
-static int listen_everywhere(struct server *server)
+/* Who connects before programs are ready waits in the kernel. */
+static int open_sockets(struct server *server)
 {
 	const struct texts *addresses = &server->options->listen;
 
@@ -138,12 +139,42 @@ static int listen_everywhere(struct server *server)
 	for (size_t i = 0; i < addresses->count; i++)
 		if (listen_at(server, addresses->text[i]) < 0)
 			return -1;
+	return 0;
+}
+
+static int start_daemons(struct server *server)
+{
+	for (size_t i = 0; i < server->listener_count; i++)
+		if (start_daemon(server, &server->listeners[i]) < 0)
+			return -1;
 	for (size_t i = 0; i < server->listener_count; i++)
 		printf("listening on %s\n", server->listeners[i].url);
 	return fflush(stdout) == 0 ? 0 : -1;
 }
 
 /* ---- The server ---- */
+
+/* Before there are threads, as libcurl wants it. */
+static int start_fetcher(struct server *server)
+{
+	const struct httpd_options *options = server->options;
+	char self[sizeof(server->listeners->url)];
+	bool is_wanted = false;
+
+	for (size_t i = 0; i < options->program_count; i++)
+		is_wanted |= options->programs[i].fetch_hosts.count > 0 ||
+		             options->programs[i].may_fetch_self;
+	if (!is_wanted)
+		return 0;
+	snprintf(self, sizeof(self), "%s", server->listeners[0].url);
+	self[strlen(self) - 1] = '\0'; /* without its slash, which urls bring */
+	server->fetcher = fetcher_create(self);
+	if (server->fetcher != NULL)
+		return 0;
+	fputs("kvmsb-httpd: --allow-fetch, --allow-self: no memory, or built without libcurl\n",
+	      stderr);
+	return -1;
+}
 
 static int boot_programs(struct server *server)
 {
@@ -155,7 +186,7 @@ static int boot_programs(struct server *server)
 	for (size_t i = 0; i < options->program_count; i++) {
 		struct program *program = &server->programs[server->program_count++];
 
-		if (program_create(program, &options->programs[i], options) < 0 ||
+		if (program_create(program, &options->programs[i], options, server->fetcher) < 0 ||
 		    program_start(program) < 0)
 			return -1;
 	}
@@ -177,7 +208,9 @@ int server_start(struct server *server, const struct httpd_options *options)
 	server->others = metrics_create("");
 	if (server->others == NULL)
 		return out_of_memory();
-	return boot_programs(server) < 0 ? -1 : listen_everywhere(server);
+	if (open_sockets(server) < 0 || start_fetcher(server) < 0 || boot_programs(server) < 0)
+		return -1;
+	return start_daemons(server);
 }
 
 /* ---- The end ---- */
@@ -228,6 +261,7 @@ void server_stop(struct server *server, const sigset_t *signals)
 		program_stop(&server->programs[i]);
 		program_destroy(&server->programs[i]);
 	}
+	fetcher_destroy(server->fetcher);
 	free(server->programs);
 	free(server->listeners);
 	metrics_destroy(server->others);

@@ -5,6 +5,7 @@
 #ifndef KVMSB_HTTPD_SERVER_H
 #define KVMSB_HTTPD_SERVER_H
 
+#include "fetch.h"
 #include "metrics.h"
 #include "options.h"
 #include "program.h"
@@ -26,6 +27,7 @@ struct listener {
 
 struct server {
 	const struct httpd_options *options;
+	struct fetcher *fetcher; /* NULL: no program fetches */
 	struct program *programs;
 	size_t program_count;
 	struct metrics *others; /* requests that no program takes */

@@ -95,8 +95,22 @@ static void send_environment(void)
 	text(content);
 }
 
+/* The result, and the start of what came. */
+static void fetch(const char *url)
+{
+	static char content[8192];
+	struct curl_op operation = {0};
+	long result = sys_fetch(url, strlen(url), &operation, NULL, NULL);
+
+	snprintf(content, sizeof(content), "%ld %.*s", result < 0 ? result : (long)operation.status,
+	         result < 0 ? 0 : (int)operation.content_length, (const char *)operation.content);
+	text(content);
+}
+
 static void do_what(const char *what, const char *arg)
 {
+	if (strncmp(what, "fetch", 5) == 0)
+		fetch(what + 5);
 	if (strcmp(what, "crash") == 0)
 		crash();
 	if (strcmp(what, "spin") == 0)
@@ -163,7 +177,7 @@ static struct streaming_content give(void *arg, size_t max, size_t written, size
 
 	if (total - written < length)
 		length = total - written;
-	if (strcmp(arg, "break") == 0 && written > 100000)
+	if (*(bool *)arg && written > 100000)
 		crash();
 	fill(piece, length, written);
 	return (struct streaming_content){piece, length};
@@ -195,11 +209,12 @@ static void on_streamed(const char *url, const char *arg, const char *ctype, con
 
 static void on_get_stream(const char *url, const char *arg)
 {
-	const char *what = strstr(url, "do=");
+	static bool breaks; /* the functions for pieces have a new stack */
 
 	(void)arg;
-	begin_streaming_response(200, "application/octet-stream", strlen("application/octet-stream"),
-	                         LARGE, give, TRUST_ME(what != NULL ? what + 3 : ""));
+	breaks = strstr(url, "do=break") != NULL;
+	begin_streaming_response(200, "application/octet-stream",
+	                         strlen("application/octet-stream"), LARGE, give, &breaks);
 }
 
 static void on_error(const char *url, const char *arg, const char *exception)
