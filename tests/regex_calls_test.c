@@ -6,6 +6,7 @@
  */
 #include "fake_api_guest.h"
 
+#include "http/exchange.h"
 #include "http/regex_table.h"
 #include "layout.h"
 #include "util.h"
@@ -25,6 +26,7 @@ enum {
 	FREE = 0x10031,
 	MATCH = 0x10032,
 	SUBST = 0x10033,
+	COPY = 0x10035,
 };
 
 /* RAX before each call: what a call without an answer leaves. */
@@ -409,6 +411,114 @@ static void test_what_substitutions_make_is_bounded(void **state)
 	assert_value(CALL(guest, SUBST, 0, text, text, out, UINT64_MAX, 1), UINT64_MAX);
 }
 
+/* ---- Header fields ---- */
+
+static void begin_request(struct fake_guest *guest)
+{
+	static const struct kvmsb_http_field fields[] = {
+		{"Host: example.org", 17}, {"Accept: a", 9}, {"accept: b", 9}, {"X-Empty:", 8}};
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+
+	request.url = "/";
+	request.fields = fields;
+	request.field_count = ARRAY_SIZE(fields);
+	assert_int_equal(hypercalls_begin(&guest->hypercalls, &request), 0);
+}
+
+/* The response's fields as one text. */
+static void assert_fields(struct fake_guest *guest, const char *expected)
+{
+	const struct fields *fields = &guest->hypercalls.exchange->response_fields;
+	char text[256] = "";
+
+	for (size_t i = 0; i < fields->count; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i > 0 ? "|" : "",
+		         fields->field[i].text);
+	assert_string_equal(text, expected);
+}
+
+static void test_fields_are_copied(void **state)
+{
+	struct fake_guest *guest = *state;
+
+	begin_request(guest);
+	assert_value(compile(guest, "^(?i:accept): |org$"), 0);
+	assert_value(CALL(guest, COPY, 0, 0, 1), 3);
+	assert_fields(guest, "Host: example.org|Accept: a|accept: b");
+	/* Back-end programs have other numbers for the sides; all are ints. */
+	assert_value(CALL(guest, COPY, 0, 4, 5), 3);
+	assert_value(CALL(guest, COPY, 0, UINT64_C(7) << 32 | 1, 0), 6);
+	assert_value(CALL(guest, COPY, 0, 0, 1), 9);
+	assert_value(compile(guest, "nothing"), 1);
+	assert_value(CALL(guest, COPY, 1, 0, 1), 0);
+	begin_request(guest);
+	assert_value(CALL(guest, COPY, 0, 1, 0), 0);
+	assert_fields(guest, "");
+}
+
+static void test_a_list_copied_to_itself_ends(void **state)
+{
+	struct fake_guest *guest = *state;
+
+	begin_request(guest);
+	assert_value(compile(guest, "(?i)accept"), 0);
+	for (unsigned count = 2; count <= 16; count *= 2)
+		assert_value(CALL(guest, COPY, 0, 0, 4), count);
+	/* A list has room for 64, and there were two more. */
+	assert_value(CALL(guest, COPY, 0, 0, 0), 30);
+	assert_value(CALL(guest, COPY, 0, 0, 0), 0);
+	assert_value(compile(guest, "Host"), 1);
+	assert_value(CALL(guest, COPY, 1, 0, 1), 1);
+	assert_fields(guest, "Host: example.org");
+}
+
+/* A request's field may be none that a guest could make: it must not get into a response. */
+static void test_fields_that_are_none_for_guests_are_not_copied(void **state)
+{
+	struct fake_guest *guest = *state;
+
+	begin_request(guest);
+	assert_value(compile(guest, "X-Empty|b$"), 0);
+	assert_value(CALL(guest, COPY, 0, 0, 1), 1);
+	assert_fields(guest, "accept: b");
+}
+
+static void test_copies_need_sides_and_a_request(void **state)
+{
+	struct fake_guest *guest = *state;
+
+	assert_denied(guest, CALL(guest, COPY, 0, 0, 1),
+	              "sys_regex_copyto(): there is no regex with handle 0");
+	assert_value(compile(guest, "a"), 0);
+	assert_denied(guest, CALL(guest, COPY, 0, 0, 1),
+	              "Selected HTTP not available at this time: 0");
+	begin_request(guest);
+	assert_denied(guest, CALL(guest, COPY, 0, 2, 1),
+	              "Selected HTTP not available at this time: 2");
+	assert_denied(guest, CALL(guest, COPY, 0, 0, 3),
+	              "Selected HTTP not available at this time: 3");
+	assert_value(CALL(guest, COPY, 0, 0, 1), 3);
+}
+
+static void test_the_end_of_the_run_ends_a_copy(void **state)
+{
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+	struct fake_guest *guest = *state;
+	char *text = malloc(60000);
+	const struct kvmsb_http_field field = {text, 60000};
+
+	assert_non_null(text);
+	memset(text, 'a', 60000);
+	memcpy(text, "A: ", 3);
+	request.fields = &field;
+	request.field_count = 1;
+	assert_int_equal(hypercalls_begin(&guest->hypercalls, &request), 0);
+	free(text);
+	assert_value(compile(guest, "(?:a?){300}b"), 0);
+	guest->process.deadline = 1;
+	assert_end(guest, CALL(guest, COPY, 0, 0, 1), PROCESS_TIMED_OUT);
+}
+
 /* ---- Forks ---- */
 
 static struct answer call_as(struct fake_guest *guest, struct hypercalls *other, uint32_t number,
@@ -585,6 +695,12 @@ static void test_the_hosts_functions_are_asked(void **state)
 	assert_int_equal(host.last_start, 7);
 	assert_int_equal(host.matched, 2 + 4);
 	assert_int_equal(host.freed, 0);
+	begin_request(guest);
+	assert_value(compile(guest, "ccept: "), 1);
+	assert_value(CALL(guest, COPY, 1, 0, 1), 2);
+	assert_int_equal(host.matched, 2 + 4 + 3);
+	host.match_result = -1;
+	assert_value(CALL(guest, COPY, 1, 0, 1), 0);
 	assert_value(CALL(guest, FREE, 0), UNCHANGED);
 	assert_int_equal(host.freed, 1);
 }
@@ -696,6 +812,11 @@ int main(void)
 		PLAIN(test_substitutions_need_their_memory),
 		PLAIN(test_texts_of_substitutions_are_bounded),
 		PLAIN(test_what_substitutions_make_is_bounded),
+		PLAIN(test_fields_are_copied),
+		PLAIN(test_a_list_copied_to_itself_ends),
+		PLAIN(test_fields_that_are_none_for_guests_are_not_copied),
+		PLAIN(test_copies_need_sides_and_a_request),
+		PLAIN(test_the_end_of_the_run_ends_a_copy),
 		PLAIN(test_forks_have_what_main_compiled),
 		PLAIN(test_forks_change_only_their_own),
 		PLAIN(test_forks_of_a_master_without_any),

@@ -69,6 +69,9 @@ int call_host_end(struct call *call);
  */
 void call_trace(const struct call *call, bool answered, uint64_t duration);
 
+/* Of numbers without a row. */
+int call_unsupported(struct call *call);
+
 #define HYPERCALL(number, name, format, when, handler, note) int call_##handler(struct call *call);
 /* One prototype for each row; handlers of several rows are declared more than once. */
 #include "hypercalls.def"

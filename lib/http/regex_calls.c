@@ -5,6 +5,9 @@
  * match takes longer than the run may, that ends as one that timed out.
  */
 #include "call.h"
+#include "fields.h"
+#include "header_calls.h"
+#include "header_store.h"
 #include "regex_table.h"
 
 #include "../linux/deadline.h"
@@ -443,4 +446,83 @@ int call_regex_subst(struct call *call)
 	free(replacement);
 	free(text);
 	return result;
+}
+
+/* ---- Header fields ---- */
+
+/* Returns 1, 0 (the regex does not match), -ENOSPC (no room), or as a handler. */
+static int64_t copy_field(struct call *call, const struct shared_regex *regex,
+                          enum kvmsb_http_side to, const char *text, size_t length)
+{
+	struct search search = {.regex = regex, .text = text, .length = length};
+	int64_t result;
+
+	/* What came with a request need not be what a guest may append: that stays where it is. */
+	if (field_refusal(text, length) != NULL)
+		return 0;
+	result = search_from(call, &search, 0);
+	if (result < 0 || search.count <= 0)
+		return result;
+	result = header_store_append(call, to, text, length);
+	return result < 0 ? result : 1;
+}
+
+/* How many there are, or as a handler. */
+static int64_t count_fields(struct call *call, enum kvmsb_http_side side)
+{
+	int64_t count = 0, result;
+	size_t length;
+	char *text;
+
+	while ((result = header_store_next(call, side, (size_t)count, &text, &length)) >= 0) {
+		free(text);
+		count++;
+	}
+	return result == -ENOENT ? count : result;
+}
+
+/* The first `limit` of them. Returns how many were copied, or as a handler. */
+static int64_t copy_fields(struct call *call, const struct shared_regex *regex,
+                           enum kvmsb_http_side from, enum kvmsb_http_side to, int64_t limit)
+{
+	int64_t copied = 0, result = 0;
+
+	for (int64_t position = 0; position < limit; position++) {
+		size_t length;
+		char *text;
+
+		result = header_store_next(call, from, (size_t)position, &text, &length);
+		if (result < 0)
+			break;
+		result = copy_field(call, regex, to, text, length);
+		free(text);
+		if (result < 0)
+			break;
+		copied += result;
+	}
+	return result >= 0 || result == -ENOENT || result == -ENOSPC ? copied : result;
+}
+
+int call_regex_copyto(struct call *call)
+{
+	enum kvmsb_http_side from, to;
+	struct shared_regex *regex;
+	int64_t count = HEADER_STORE_POSITIONS;
+	int result = get(call, &regex);
+
+	if (result == 0)
+		result = header_call_side(call, call->arguments[1], &from);
+	if (result == 0)
+		result = header_call_side(call, call->arguments[2], &to);
+	if (result < 0)
+		return result;
+	/* Not what is appended meanwhile. */
+	if (from == to)
+		count = count_fields(call, from);
+	if (count >= 0)
+		count = copy_fields(call, regex, from, to, count);
+	if (count < 0)
+		return (int)count;
+	*call->result = (uint64_t)count;
+	return 0;
 }

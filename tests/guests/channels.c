@@ -708,6 +708,12 @@ static uint64_t look_for_regexes(void)
 	return (uint64_t)handle;
 }
 
+static int copy_fields(void)
+{
+	call_host(0x10035, regex_compile("X-Given"), REQUEST_FIELDS, RESPONSE_FIELDS);
+	return 1;
+}
+
 /* Endings. */
 
 static void use_all_memory(void)
