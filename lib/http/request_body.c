@@ -8,6 +8,10 @@
 
 #include <errno.h>
 
+/* What is brought in at once to find a piece: all of it is looked at for each one. */
+#define AHEAD_LEAST (4 * PAGE_SIZE)
+#define AHEAD_MOST (64 * PAGE_SIZE)
+
 /* Whether the guest has left the mapping as it was made; it may have unmapped it, and mapped another. */
 static bool is_as_made(const struct process *process, const struct body_region *region)
 {
@@ -50,8 +54,11 @@ int request_body_begin(struct request_body *body, struct process *process,
 		length = REQUEST_BODY_MAXIMUM;
 	if (length > REQUEST_BODY_MAXIMUM)
 		return -E2BIG;
-	*body = (struct request_body){
-		.process = process, .region = region, .room = length, .is_open = is_open};
+	*body = (struct request_body){.process = process,
+	                              .region = region,
+	                              .room = length,
+	                              .ahead = AHEAD_MOST,
+	                              .is_open = is_open};
 	if (!checked_align_up(length, PAGE_SIZE, &size))
 		return -E2BIG;
 	return size == 0 ? 0 : make_region(process, region, size);
@@ -64,7 +71,6 @@ static uint64_t end_of(const struct request_body *body)
 
 int request_body_append(struct request_body *body, const struct iovec *pieces, size_t count)
 {
-	guest_let_go(body->process);
 	for (size_t i = 0; i < count; i++) {
 		int result;
 
@@ -83,19 +89,19 @@ int request_body_append(struct request_body *body, const struct iovec *pieces, s
 
 int request_body_room(struct request_body *body, void **host, size_t *length)
 {
+	uint64_t wanted = min_u64(body->room - body->length, body->ahead);
 	struct guest_piece piece;
 	unsigned count;
 	int result;
 
 	*length = 0;
-	if (body->length == body->room)
+	if (wanted == 0)
 		return 0;
-	result = guest_pieces(body->process, end_of(body), body->room - body->length, true, &piece,
-	                      1, &count);
+	result = guest_pieces(body->process, end_of(body), wanted, true, &piece, 1, &count);
 	if (result < 0)
 		return result;
-	/* At a limit a page without contents would be taken for one that others read. */
-	guest_hold(body->process, end_of(body), piece.length);
+	/* Where frames are scattered, so are the next ones. */
+	body->ahead = min_u64(max_u64(2 * piece.length, AHEAD_LEAST), AHEAD_MOST);
 	*host = piece.host;
 	*length = piece.length;
 	return 0;
@@ -126,7 +132,6 @@ static void trim(struct request_body *body)
 
 uint64_t request_body_finish(struct request_body *body)
 {
-	guest_let_go(body->process);
 	trim(body);
 	return body->length > 0 ? body->region->address : 0;
 }

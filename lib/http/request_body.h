@@ -35,6 +35,7 @@ struct request_body {
 	struct body_region *region;
 	uint64_t room;   /* bytes that may come; the region has this much */
 	uint64_t length; /* that have come */
+	uint64_t ahead;  /* bytes that the next piece may have */
 	bool is_open;    /* nobody knows how many will come */
 };
 
@@ -56,8 +57,8 @@ int request_body_append(struct request_body *body, const struct iovec *pieces, s
 
 /*
  * Where the next bytes go: guest memory for the host to store into, with room for
- * *length bytes, at most 256 KiB. It lives until the next call of anything here,
- * also while others read the guest's memory. *length 0: what was said has come.
+ * *length bytes, at most 256 KiB. It lives until anything of the guest's memory is
+ * used otherwise, but for guest_peek(). *length 0: what was said has come.
  * Returns 0, -ENOMEM or -EFAULT, as above.
  */
 int request_body_room(struct request_body *body, void **host, size_t *length);
