@@ -28,6 +28,7 @@
 #define LARGE_SEED 1u
 #define HEAP_SEED 2u
 #define STACK_SEED 7u
+#define BODY_SEED 30u
 
 #define FILE_SIZE (30 * PAGE + 100)
 #define FILE_SEED 3u
@@ -522,6 +523,118 @@ static void test_host_may_write_to_it(void **state)
 	kvmsb_destroy(master);
 }
 
+/* ---- Bodies, there and back ---- */
+
+struct sender {
+	uint64_t length, sent;
+	unsigned calls;
+	uint64_t read_from, read_to; /* of the guest's memory, meanwhile */
+};
+
+static int64_t send_body(const struct kvmsb_http_context *context, void *buffer, size_t size)
+{
+	struct sender *sender = context->request_user;
+	uint64_t length = min_u64(size, sender->length - sender->sent);
+	char byte;
+
+	for (; sender->read_from < sender->read_to; sender->read_from += PAGE)
+		if (kvmsb_memory_read(context->sandbox, sender->read_from, &byte, 1) < 0)
+			break;
+	for (uint64_t i = 0; i < length; i++)
+		((uint8_t *)buffer)[i] = byte_of(sender->sent + i, BODY_SEED);
+	sender->sent += length;
+	sender->calls++;
+	return (int64_t)length;
+}
+
+static struct answer post(struct kvmsb *sandbox, struct sender *sender)
+{
+	struct answer answer = {KVMSB_HTTP_RESPONSE_INIT, KVMSB_RESULT_INIT};
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+
+	request.method = "POST";
+	request.url = "/";
+	request.flags = KVMSB_HTTP_BODY_STREAMED;
+	request.user = sender;
+	assert_int_equal(kvmsb_request(sandbox, &request, &answer.response, &answer.result), 0);
+	return answer;
+}
+
+/* Free frames that do not lie beside each other: copied one by one for two forks in turn. */
+static struct kvmsb *scatter(struct kvmsb *master)
+{
+	struct kvmsb *stays = fixture_fork(master), *goes = fixture_fork(master);
+	uint64_t large = fixture_symbol(master, "large");
+
+	for (uint64_t page = large; page < large + LARGE_SIZE; page += PAGE) {
+		assert_int_equal(kvmsb_memory_write(stays, page, "x", 1), 0);
+		assert_int_equal(kvmsb_memory_write(goes, page, "x", 1), 0);
+	}
+	kvmsb_destroy(goes);
+	return stays;
+}
+
+/* With a body of 10 MB at most, from send_body(). */
+static struct kvmsb *body_master(const char *const *arguments, uint64_t fork_memory_limit)
+{
+	struct kvmsb_http_ops ops = KVMSB_HTTP_OPS_INIT;
+	struct kvmsb_options options = fixture_options(CONTENT);
+
+	ops.body_read = send_body;
+	options.http = &ops;
+	options.arguments = arguments;
+	options.fork_memory_limit = fork_memory_limit;
+	return fixture_master(&options);
+}
+
+static void test_body_is_stored_and_read_in_place(void **state)
+{
+	struct kvmsb *master = body_master(NULL, 0), *fork = fixture_fork(master), *other = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sender sender = {.length = LARGE_SIZE};
+		struct answer answer = post(fork, &sender);
+
+		assert_filled(&answer, 0, LARGE_SIZE, BODY_SEED);
+		assert_int_equal(sender.sent, LARGE_SIZE);
+		/* Every piece, and that there are no more. */
+		assert_true(sender.calls <= LARGE_SIZE / PAGE + 2);
+		assert_int_equal(kvmsb_reset(fork), 0);
+		if (other == NULL)
+			other = scatter(master);
+	}
+	kvmsb_destroy(other);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
+/* What reads bring in takes the place of pages that hold nothing yet, but of none that the body goes to. */
+static void check_reading_meanwhile(const char *const *arguments)
+{
+	struct kvmsb *master = body_master(arguments, 2 * MEBIBYTE), *fork = fixture_fork(master);
+	struct sender sender = {.length = 50 * PAGE};
+	struct answer answer;
+
+	sender.read_from = fixture_value(fork, "map_anonymous", NUMBERS(4 * MEBIBYTE));
+	sender.read_to = sender.read_from + 4 * MEBIBYTE;
+	answer = post(fork, &sender);
+	assert_outcome(fork, &answer.result, KVMSB_OUTCOME_HYPERCALL);
+	assert_int_equal(sender.read_from, sender.read_to);
+	assert_filled(&answer, 0, arguments == NULL ? sender.length : 0, BODY_SEED);
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
+static void test_host_may_read_while_it_stores(void **state)
+{
+	static const char *const streaming[] = {"content", "streaming", NULL};
+
+	(void)state;
+	check_reading_meanwhile(NULL);
+	check_reading_meanwhile(streaming);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +652,8 @@ int main(void)
 		CONTENT_TEST(test_content_is_kept_when_the_host_reaches_the_limit),
 		CONTENT_TEST(test_next_call_is_not_in_the_way_of_the_last),
 		CONTENT_TEST(test_host_may_write_to_it),
+		CONTENT_TEST(test_body_is_stored_and_read_in_place),
+		CONTENT_TEST(test_host_may_read_while_it_stores),
 	};
 
 	if (!fixture_can_run())

@@ -163,6 +163,28 @@ static void test_files_are_copied(void **state)
 		check_file((i & 1) != 0, (i & 2) != 0);
 }
 
+/* Neighbours that are of different files, or of other places of one. */
+static void test_mappings_are_read_one_by_one(void **state)
+{
+	static const uint64_t places[] = {3, 4, 0, 19, 18, 5};
+	uint8_t wanted[ARRAY_SIZE(places) * PAGE_SIZE] = {0};
+	struct world world;
+
+	(void)state;
+	world_begin(&world, true);
+	for (uint64_t i = 0; i < ARRAY_SIZE(places); i++) {
+		uint64_t address = BASE + PAGES(i), offset = PAGES(places[i]);
+
+		assert_int_equal(mm_map(&world.process, &address, PAGE_SIZE, SPACE_READ, MM_FIXED,
+		                        fake_files[1].file, offset),
+		                 0);
+		memcpy(wanted + PAGES(i), content + offset, min_u64(PAGE_SIZE, FILE_BYTES - offset));
+	}
+	assert_content(&world, BASE, wanted, sizeof(wanted));
+	assert_content(&world, BASE + 1, wanted + 1, sizeof(wanted) - 2);
+	world_end(&world);
+}
+
 static void assert_fault(struct world *world, uint64_t address, uint64_t length)
 {
 	struct guest_content got;
@@ -230,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_pages_are_given_in_place),
 		cmocka_unit_test(test_unused_memory_is_zeros),
 		cmocka_unit_test(test_files_are_copied),
+		cmocka_unit_test(test_mappings_are_read_one_by_one),
 		cmocka_unit_test(test_all_of_it_must_be_the_guests),
 		cmocka_unit_test(test_without_memory),
 	};

@@ -11,9 +11,13 @@
 #include "layout.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define FIRST_PIECES 16u
+
+/* Of a file. */
+#define READ_AT_ONCE (UINT64_C(1) << 20)
 
 /* What anonymous memory holds that nobody has used: as often as it is needed. */
 static const uint8_t zeros[PAGE_SIZE];
@@ -78,24 +82,35 @@ static enum source look(const struct process *process, uint64_t address, uint64_
 	return result == -EFAULT && mm_absent_is_zeros(process, address) ? ZEROS : OF_FILE;
 }
 
-/* How much of what is left has to be copied. */
-static uint64_t count_copies(const struct building *building)
+/* How much of the next `length` bytes has to be copied; first: up to what has not. */
+static uint64_t count_copies(const struct building *building, uint64_t length, bool first)
 {
-	uint64_t address = building->address, left = building->left, copies = 0;
+	uint64_t address = building->address, end = address + length, copies = 0;
 
-	while (left > 0) {
-		uint64_t part = left;
+	while (address < end) {
+		uint64_t part = end - address;
 		const void *host;
 
 		if (look(building->process, address, &part, &host) == OF_FILE)
 			copies += part;
+		else if (first)
+			break;
 		address += part;
-		left -= part;
 	}
 	return copies;
 }
 
-static int copy(struct building *building, uint64_t length)
+/* No more than is read then: who maps a page here and a page there costs no more for it. */
+static uint64_t next_copies(const struct building *building)
+{
+	const struct range *range = ranges_find(&building->process->mm->ranges, building->address);
+	uint64_t length = min_u64(building->left, range->end - building->address);
+
+	return count_copies(building, min_u64(length, READ_AT_ONCE), true);
+}
+
+/* The next bytes and what follows them of their file. */
+static int copy(struct building *building)
 {
 	struct guest_content *content = building->content;
 	uint8_t *to;
@@ -103,11 +118,11 @@ static int copy(struct building *building, uint64_t length)
 
 	/* One piece of memory for all: it must not move once there are pointers to it. */
 	if (content->copies == NULL)
-		content->copies = malloc(count_copies(building));
+		content->copies = malloc(count_copies(building, building->left, false));
 	if (content->copies == NULL)
 		return -ENOMEM;
 	to = (uint8_t *)content->copies + building->copied;
-	got = mm_read_absent(building->process, building->address, to, length);
+	got = mm_read_range(building->process, building->address, to, next_copies(building));
 	if (got < 0)
 		return (int)got;
 	building->copied += (uint64_t)got;
@@ -123,7 +138,7 @@ static int build(struct building *building)
 		const void *host;
 
 		if (look(building->process, building->address, &part, &host) == OF_FILE)
-			result = copy(building, part);
+			result = copy(building);
 		else
 			result = add(building, host, part);
 	}

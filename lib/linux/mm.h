@@ -132,8 +132,8 @@ int guest_pieces(struct process *process, uint64_t address, uint64_t length, boo
 
 /*
  * The pages of the range stay where they are while others copy out of the guest or
- * into it, which at a limit could take them away: for pieces that live longer than
- * a call. Until guest_let_go(), or until the guest goes on. Another one with the same
+ * into it, which at a limit could take them away: for what lives longer than a
+ * call. Until guest_let_go(), or until the guest goes on. Another one with the same
  * address takes the place of the one before.
  */
 void guest_hold(struct process *process, uint64_t address, uint64_t length);
@@ -152,10 +152,10 @@ void guest_let_go(struct process *process);
  *  - Data frames have one owner and do not move; a space's are taken by edits of
  *    that space alone. No call of the guest makes one while it does not run, and
  *    what is reclaimed under pressure is of spaces that nobody has (space_reclaim()).
- *  - Reads and writes by the host (kvmsb_memory_read(), also from a function of the
- *    host) may bring pages in and settle the fork at its limit: the pages of the range
- *    are held. A write into the range changes what a piece holds, or, where the page
- *    was shared, gives the guest another page and leaves the piece as it was.
+ *  - Reads and writes by the host between calls (kvmsb_memory_read()) may bring pages
+ *    in and settle the fork at its limit: the pages of the range are held. A write
+ *    into the range changes what a piece holds, or, where the page was shared, gives
+ *    the guest another page and leaves the piece as it was.
  *  - Frames that are the master's never change once it is frozen, and stay while it
  *    has forks: each has a reference, also of a master that the host has destroyed.
  *  - The machine's page of zeros is written by nobody, nor is that of this function.

@@ -352,26 +352,44 @@ int mm_fault(struct process *process, uint64_t address, unsigned access, bool by
 	return fault_absent(process, range, page, access);
 }
 
-int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length)
+/* Short of the end it may be, as pread(2) allows: then the page that it ends in is zeros from there. */
+static int64_t read_file(const struct process *process, const struct range *range, uint64_t address,
+                         void *data, uint64_t length)
+{
+	struct window part = {.start = range->start, .end = range->end};
+	uint64_t last;
+	int64_t got;
+
+	if (cut_to_file(process, range, &part, align_down(address, PAGE_SIZE)) < 0)
+		return -EFAULT;
+	length = min_u64(length, part.end - address);
+	got = files_pread(process, range->file, data, length,
+	                  range->offset + (address - range->start));
+	if (got < 0)
+		return -EFAULT;
+	last = address + (got > 0 ? (uint64_t)got - 1 : 0);
+	length = min_u64(length, align_down(last, PAGE_SIZE) + PAGE_SIZE - address);
+	memset((char *)data + got, 0, length - (uint64_t)got);
+	return (int64_t)length;
+}
+
+int64_t mm_read_range(const struct process *process, uint64_t address, void *data, uint64_t length)
 {
 	const struct range *range = ranges_find(&process->mm->ranges, address);
-	int64_t got = 0;
 
 	if (range == NULL || (range->protection & SPACE_READ) == 0)
 		return -EFAULT;
-	length = min_u64(length, PAGE_SIZE - (address & (PAGE_SIZE - 1)));
-	if (range->file != NULL) {
-		struct window whole = {.start = range->start, .end = range->end};
-
-		if (cut_to_file(process, range, &whole, align_down(address, PAGE_SIZE)) < 0)
-			return -EFAULT;
-		got = files_pread(process, range->file, data, length,
-		                  range->offset + (address - range->start));
-	}
-	if (got < 0)
-		return -EFAULT;
-	memset((char *)data + got, 0, length - (uint64_t)got);
+	length = min_u64(length, range->end - address);
+	if (range->file != NULL)
+		return read_file(process, range, address, data, length);
+	memset(data, 0, length);
 	return (int64_t)length;
+}
+
+int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length)
+{
+	return mm_read_range(process, address, data,
+	                     min_u64(length, PAGE_SIZE - (address & (PAGE_SIZE - 1))));
 }
 
 bool mm_absent_is_zeros(const struct process *process, uint64_t address)

@@ -78,6 +78,9 @@ uint64_t mm_mapping_end(const struct process *process, uint64_t address);
  */
 int64_t mm_read_absent(const struct process *process, uint64_t address, void *data, uint64_t length);
 
+/* The same past the end of the page, as if nothing were there: of one mapping, and not past its file. */
+int64_t mm_read_range(const struct process *process, uint64_t address, void *data, uint64_t length);
+
 /* Whether that is zeros for sure: anonymous memory that may be read. */
 bool mm_absent_is_zeros(const struct process *process, uint64_t address);
 

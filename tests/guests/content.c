@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Answers requests with content from anywhere: a GET of "/ADDRESS/LENGTH", in
- * hexadecimal, with what lies there, whatever that is. For the test of response
- * content and the figures of large responses.
+ * hexadecimal, with what lies there, whatever that is; a POST with its body. For
+ * the test of response content and the figures of large responses.
  */
 #include <kvm_api.h>
 
@@ -16,6 +16,7 @@
 #define LARGE_SIZE 10000000u
 #define HEAP_SIZE 100000u
 #define STACK_SIZE 20000u
+#define BODY_SEED 30u
 
 /* Looked up by the host. */
 extern uint8_t large[LARGE_SIZE], untouched[LARGE_SIZE];
@@ -33,10 +34,15 @@ long fill(uint64_t address, uint64_t length, uint64_t seed);
 static void *heap_block;
 
 /* As the host has it, too. */
+static uint8_t byte_of(uint64_t index, uint64_t seed)
+{
+	return (uint8_t)(index % 251 + index / 4096 + seed);
+}
+
 static void fill_bytes(uint8_t *bytes, uint64_t length, uint64_t seed)
 {
 	for (uint64_t i = 0; i < length; i++)
-		bytes[i] = (uint8_t)(i % 251 + i / 4096 + seed);
+		bytes[i] = byte_of(i, seed);
 }
 
 uint64_t heap(void)
@@ -107,12 +113,39 @@ static void get(const char *url, const char *argument)
 	backend_response(200, "bytes", 5, (const void *)address, strtoull(end + 1, NULL, 16));
 }
 
-int main(void)
+/* A body is its own answer. */
+static void post(const char *url, const char *argument, const char *type, const uint8_t *data,
+                 size_t length)
 {
+	(void)url;
+	(void)argument;
+	backend_response(200, type, strlen(type), data, data != NULL ? length : 0);
+}
+
+/* Of bytes as fill_bytes() makes them. */
+static long take_piece(const char *url, const char *argument, const char *type, const uint8_t *data,
+                       size_t length, size_t offset)
+{
+	(void)url;
+	(void)argument;
+	(void)type;
+	for (size_t i = 0; i < length; i++)
+		if (data[i] != byte_of(offset + i, BODY_SEED))
+			return -1;
+	return (long)length;
+}
+
+/* An argument: bodies come in pieces. */
+int main(int argc, char **argv)
+{
+	(void)argv;
 	fill_bytes(large, sizeof(large), 1);
 	heap_block = malloc(HEAP_SIZE);
 	fill_bytes(heap_block, HEAP_SIZE, 2);
 	set_backend_get(get);
+	set_backend_post(post);
+	if (argc > 1)
+		set_backend_stream_post(take_piece);
 	wait_for_requests();
 	return 1;
 }
