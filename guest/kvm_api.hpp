@@ -1007,8 +1007,8 @@ inline fetch_result fetch(std::string_view url, const fetch_options &options = {
 	operation.post_buflen = static_cast<std::uint32_t>(options.body.size());
 	operation.ctlen = static_cast<std::uint32_t>(options.content_type.size());
 	options.content_type.copy(operation.ctype, sizeof(operation.ctype) - 1);
-	/* No less means that they are wanted. */
-	operation.headers_length = options.want_headers ? 64 : 0;
+	/* No room given: 64 and more ask for them, as does 0 of some hosts. */
+	operation.headers_length = options.want_headers ? 64 : 1;
 	how.interface = options.network_interface.empty() ? nullptr
 	                                                  : options.network_interface.c_str();
 	how.follow_location = options.follow_redirects;

@@ -17,7 +17,7 @@ struct request_case {
 	const char *body; /* of the request; NULL: none */
 	int status;
 	const char *type;
-	const char *fields; /* each with a line's end */
+	const char *fields; /* each with a line's end; then how long it may be cached, if it says so */
 	const char *text;
 };
 
@@ -76,12 +76,22 @@ static void keep_streamed(struct kept *kept, struct kvmsb *sandbox)
 
 static void keep_fields(struct kept *kept, const struct kvmsb_http_response *response)
 {
+	const struct kvmsb_http_cache *cache = &response->cache;
+	char text[64];
+
 	kept->length = 0;
 	kept->text[0] = '\0';
 	for (size_t i = 0; i < response->field_count; i++) {
 		keep(kept, response->fields[i].text, response->fields[i].length);
 		keep(kept, "\n", 1);
 	}
+	if (!cache->is_set)
+		return;
+	snprintf(text, sizeof(text), "cached for %g, %g, %g\n", cache->ttl, cache->grace,
+	         cache->keep);
+	if (!cache->cacheable)
+		snprintf(text, sizeof(text), "not cached\n");
+	keep(kept, text, strlen(text));
 }
 
 static void check(struct kvmsb *sandbox, const struct request_case *what)
@@ -100,12 +110,32 @@ static void check(struct kvmsb *sandbox, const struct request_case *what)
 		         fields.text, body.text);
 }
 
+/* Answers what it was asked: the number of fields, the length of the body, where it comes from. */
+static int fetch(const struct kvmsb_http_context *context, const struct kvmsb_fetch *what,
+                 struct kvmsb_fetch_answer *answer)
+{
+	char text[64];
+
+	(void)context;
+	if (strcmp(what->url, "http://there/") != 0)
+		return -7;
+	snprintf(text, sizeof(text), "%zu %zu %d", what->field_count, (size_t)what->body_length,
+	         what->body_count > 0 && memcmp(what->body[0].iov_base, "posted", 6) == 0);
+	kvmsb_fetch_status(answer, 203, "text/fetched");
+	assert_int_equal(kvmsb_fetch_head(answer, "HTTP/1.1 203", 12), 0);
+	assert_int_equal(kvmsb_fetch_body(answer, text, strlen(text)), 0);
+	return 0;
+}
+
 static struct kvmsb *master_of(const char *path, const char *way, enum kvmsb_entry entry)
 {
 	const char *const arguments[] = {path, way, NULL};
 	const char *const environment[] = {"KVM_NAME=its-name", "KVM_TYPE=request", NULL};
 	struct kvmsb_options options = fixture_options(path);
+	struct kvmsb_http_ops ops = KVMSB_HTTP_OPS_INIT;
 
+	ops.fetch = fetch;
+	options.http = &ops;
 	options.arguments = arguments;
 	options.environment = environment;
 	options.entry = entry;
@@ -137,7 +167,8 @@ static const struct request_case old_cases[] = {
 	{"/environment", NULL, 200, "text/plain", "", "its-name"},
 	{"/cpu", NULL, 200, "text/plain", "", "cpu 0"},
 	{"/fields", NULL, 200, "text/plain", "X-One: 1\nX-Two: 2\n", "X-One: first GET"},
-	{"/extra", NULL, 201, "text/extra", "X-One: 1\nX-Two: 2\n", "extra"},
+	{"/extra", NULL, 201, "text/extra", "X-One: 1\nX-Two: 2\ncached for 1.5, 2, 3\n", "extra"},
+	{"/cache", NULL, 200, "text/plain", "cached for 1.5, 2, 3\n", "cached"},
 	{"/streaming", NULL, 200, "text/stream", "", "0123456789"},
 	{"/twice", NULL, 200, "text/plain", "", "the first"},
 	{"/asset", NULL, 200, "text/asset", "", "embedded in old_style\n"},
@@ -176,11 +207,14 @@ static const char *const objects[] = {
 static const struct request_case object_cases[] = {
 	{"/fields", NULL, 200, "", "X-Two: 3\n",
          "\"first\"nothing true true true true false \"3\" true true"},
-	{"/extra", NULL, 201, "text/extra", "X-Two: 1\nX-Two: 2\nX-One: 2\n", "bytes"},
+	{"/extra", NULL, 201, "text/extra", "X-Two: 1\nX-Two: 2\nX-One: 2\ncached for 1.5, 2, 0\n",
+         "bytes"},
 	{"/stream", NULL, 200, "text/stream", "X-One: 1\n", "first, second, third"},
 	{"/borrow", NULL, 200, "", "", "embedded"},
 	{"/literal", NULL, 200, "", "", "literal"},
-	{"/no-cache", NULL, 404, "", "", ""},
+	{"/fetch", NULL, 203, "text/fetched",
+         "X-Head: 12 0\nX-Failed: false -7\nX-Without: true 0 0 0\n", "3 6 1"},
+	{"/no-cache", NULL, 404, "", "not cached\n", ""},
 	{"/log", NULL, 200, "text/plain", "", "GET /log argument   0"},
 	{"/there", "some text", 200, "text/plain", "", "POST /there argument text/body some text 9"},
 };
@@ -197,7 +231,8 @@ static const struct request_case whole_cases[] = {
 	{"/there", "some text", 200, "text/plain", "",
          "POST /there argument text/body some text 9 [X-One=first] [Host=here]"},
 	{"/there", NULL, 200, "text/plain", "", "GET /there argument   0 [X-One=first] [Host=here]"},
-	{"/extra", NULL, 201, "text/extra", "X-Two: 1\nX-Two: 2\nX-One: 2\n", "bytes"},
+	{"/extra", NULL, 201, "text/extra", "X-Two: 1\nX-Two: 2\nX-One: 2\ncached for 1.5, 2, 0\n",
+         "bytes"},
 };
 
 static void objects_answer_whole_requests(void **unused)

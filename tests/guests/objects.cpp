@@ -86,6 +86,25 @@ kvm::response answer_expressions(const kvm::request &)
 	return kvm::response(200).content(text);
 }
 
+kvm::response answer_fetch()
+{
+	kvm::fetch_options options;
+
+	options.fields = {"X-One: 1", "X-Two: 2"};
+	options.body = "posted";
+	options.content_type = "text/posted";
+	options.want_headers = true;
+	const kvm::fetch_result with = kvm::fetch("http://there/", options);
+	const kvm::fetch_result without = kvm::fetch("http://there/");
+	const kvm::fetch_result failed = kvm::fetch("http://nowhere/");
+
+	return kvm::response(with.status(), with.content_type(), std::string(with.content()))
+	        .header("X-Head",
+	                kvm::format("{} {}", with.headers().size(), without.headers().size()))
+	        .header("X-Failed", kvm::format("{} {}", bool(failed), failed.error()))
+	        .header("X-Without", kvm::format("{} {}", bool(without), without.content()));
+}
+
 kvm::response answer_request(const kvm::request &request)
 {
 	std::string text = kvm::format("{} {} {} {} {} {}", request.method(), request.url(),
@@ -123,8 +142,7 @@ kvm::response answer(const kvm::request &request)
 		return kvm::response(200).content(
 			kvm::format("{} {}", streamed, request.body_length()));
 	if (url == "/fetch")
-		return kvm::response(200).content(
-			kvm::format("{}", kvm::fetch("http://[::1]/").error()));
+		return answer_fetch();
 	if (url == "/log")
 		kvm::log("{} is {}", "url", url);
 	if (url == "/fault")
