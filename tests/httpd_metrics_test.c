@@ -31,8 +31,6 @@ static const struct metrics_sample answered = {
 	.bytes_in = 3,
 	.bytes_out = 5,
 	.kvm_runs = 1,
-	.reset = true,
-	.reset_ns = 250,
 };
 
 static char *prometheus(struct metrics *metrics)
@@ -242,8 +240,6 @@ static void test_a_request(void **state)
 	assert_sample(*state, "kvmsandbox_received_bytes_total{program=\"p\"}", "6");
 	assert_sample(*state, "kvmsandbox_sent_bytes_total{program=\"p\"}", "10");
 	assert_sample(*state, "kvmsandbox_kvm_runs_total{program=\"p\"}", "2");
-	assert_sample(*state, "kvmsandbox_resets_total{program=\"p\"}", "2");
-	assert_sample(*state, "kvmsandbox_reset_seconds_total{program=\"p\"}", "0.0000005");
 }
 
 static void assert_bucket(uint64_t nanoseconds, const char *edge, const char *below)
@@ -351,6 +347,14 @@ static void test_a_request_that_did_not_run(void **state)
 		"1");
 	assert_sample(*state, "kvmsandbox_run_duration_seconds_count{program=\"p\"}", "0");
 	assert_sample(*state, "kvmsandbox_failures_total{program=\"p\",kind=\"no_response\"}", "0");
+}
+
+static void test_resets(void **state)
+{
+	metrics_reset(*state, 250);
+	metrics_reset(*state, 250);
+	assert_sample(*state, "kvmsandbox_resets_total{program=\"p\"}", "2");
+	assert_sample(*state, "kvmsandbox_reset_seconds_total{program=\"p\"}", "0.0000005");
 }
 
 static void test_fetches(void **state)
@@ -547,6 +551,7 @@ int main(void)
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_failures),
 		WITH_METRICS(test_a_request_that_did_not_run),
+		WITH_METRICS(test_resets),
 		WITH_METRICS(test_fetches),
 		WITH_METRICS(test_the_moment_and_the_machine),
 		WITH_METRICS(test_a_short_struct_of_statistics),

@@ -152,8 +152,6 @@ static void add_run(struct stripe *stripe, const struct metrics_sample *sample,
 	if (failure != FAILURE_NONE)
 		add(stripe, CELL_FAILED_RUN_SUM, sample->run_ns);
 	add(stripe, CELL_KVM_RUNS, sample->kvm_runs);
-	add(stripe, CELL_RESETS, sample->reset);
-	add(stripe, CELL_RESET_SUM, sample->reset_ns);
 }
 
 void metrics_request(struct metrics *metrics, const struct metrics_sample *sample)
@@ -173,6 +171,14 @@ void metrics_request(struct metrics *metrics, const struct metrics_sample *sampl
 	add(stripe, CELL_BYTES_OUT, sample->bytes_out);
 	if (sample->exception)
 		keep_exception(metrics, failure, sample->exception);
+}
+
+void metrics_reset(struct metrics *metrics, uint64_t duration_ns)
+{
+	struct stripe *stripe = stripe_of_thread(metrics);
+
+	add(stripe, CELL_RESETS, 1);
+	add(stripe, CELL_RESET_SUM, duration_ns);
 }
 
 void metrics_fetch(struct metrics *metrics, const struct metrics_fetch_sample *sample)

@@ -45,11 +45,12 @@ struct metrics_sample {
 	uint64_t bytes_in;          /* of bodies */
 	uint64_t bytes_out;
 	uint64_t kvm_runs;          /* kvmsb_result.kvm_runs */
-	bool reset;                 /* the fork is reset after it */
-	uint64_t reset_ns;          /* what that took, if it is over */
 	const char *exception;      /* kvmsb_http_response.exception; the latest few are kept; NULL: none */
 };
 void metrics_request(struct metrics *metrics, const struct metrics_sample *sample);
+
+/* A fork was reset, which took so long: after the response, and after a request is counted. */
+void metrics_reset(struct metrics *metrics, uint64_t duration_ns);
 
 /* One fetch that a guest asked for, see fetch.h. */
 struct metrics_fetch_sample {

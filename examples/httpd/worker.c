@@ -41,8 +41,12 @@ static int make_fork(struct worker *worker)
 /* One that cannot be reset is given up: what it holds is the next one's to have. */
 static void reset(struct worker *worker)
 {
-	if (kvmsb_reset(worker->fork) == 0)
+	const uint64_t begin = clock_now();
+
+	if (kvmsb_reset(worker->fork) == 0) {
+		metrics_reset(worker->program->metrics, clock_now() - begin);
 		return;
+	}
 	kvmsb_destroy(worker->fork);
 	make_fork(worker);
 }
@@ -183,7 +187,6 @@ static bool serve(struct worker *worker, struct request *request)
 		note_exception(request, kvmsb_detail(worker->fork));
 	needs_reset = worker->program->is_ephemeral || error < 0 ||
 	              response.source != KVMSB_HTTP_FROM_HANDLER;
-	request->sample.reset = needs_reset;
 	if (error < 0)
 		refuse(request, status_of_error(error));
 	else

@@ -22,13 +22,13 @@ static void serve_well(struct metrics *metrics, unsigned seconds)
 		.run_ns = 29000,
 		.bytes_out = 13,
 		.kvm_runs = 2,
-		.reset = true,
 	};
 
 	for (unsigned i = 0; i < 100 * seconds; i++) {
 		sample.total_ns = 36000 + (i % 50) * (i % 50) * (i % 50) * 40;
 		sample.status = i % 10 == 9 ? 404 : 200;
 		metrics_request(metrics, &sample);
+		metrics_reset(metrics, 300);
 	}
 }
 
@@ -40,13 +40,13 @@ static void serve_badly(struct metrics *metrics, unsigned seconds)
 		.total_ns = 90000,
 		.run_ns = 80000,
 		.kvm_runs = 3,
-		.reset = true,
 	};
 
 	for (unsigned i = 0; i < 3 * seconds; i++) {
 		sample.outcome = i % 3 == 2 ? KVMSB_OUTCOME_TIMED_OUT : KVMSB_OUTCOME_FAULTED;
 		sample.exception = i % 3 == 2 ? "Timeout Exception" : "page_at: " HOSTILE;
 		metrics_request(metrics, &sample);
+		metrics_reset(metrics, 300);
 	}
 }
 
