@@ -28,8 +28,8 @@ static const char help[] =
 	"  --threads N              for input and output, at each address; default 2\n"
 	"  --access-log FILE        \"-\" is standard output; default: none\n"
 	"  --idle-timeout DURATION  of a connection on which nothing moves; default 30s\n"
-	"  --send-timeout DURATION  for a whole response or request body, and one second more\n"
-	"                           for each MiB; default 60s\n"
+	"  --send-timeout DURATION  for a response or a body that a fork waits for, and as much\n"
+	"                           again for each MiB of it; default 10s\n"
 	"  --queue-timeout DURATION for a request that waits for a fork; default 60s\n"
 	"  --stop-timeout DURATION  to end what runs, after SIGTERM or SIGINT; default 10s\n"
 	"  --status-prefix PATH     /metrics, /status and /status.json, which are served where no\n"
@@ -52,9 +52,9 @@ static const char help[] =
 	"  --allow-write PATH       repeated. It may also write it; may be repeated\n"
 	"  --tmpfs SIZE             a private /tmp in memory\n"
 	"  --allow-fetch HOST       it may make requests to this host: a name, *.NAME for all "
-        "below\n"
+	"below\n"
 	"                           it, an address, or * for any, with :PORT or :* behind it "
-        "where\n"
+	"where\n"
 	"                           that is not the scheme's; may be repeated\n"
 	"  --allow-self             and to this server: urls that begin with /\n"
 	"  --memory SIZE            limit of the program; default 256M\n"
@@ -346,7 +346,7 @@ static void begin(struct httpd_options *options)
 	*options = (struct httpd_options){
 		.threads = 2,
 		.idle_timeout = 30 * SECOND,
-		.send_timeout = 60 * SECOND,
+		.send_timeout = 10 * SECOND,
 		.queue_timeout = 60 * SECOND,
 		.stop_timeout = 10 * SECOND,
 		.defaults =

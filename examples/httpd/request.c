@@ -200,7 +200,12 @@ void request_answer(struct request *request, int status, struct MHD_Response *re
 
 uint64_t request_pace(const struct request *request, uint64_t begin, uint64_t bytes)
 {
-	return begin + request->send_timeout + (bytes >> 20) * SECOND;
+	uint64_t time, end;
+
+	if (__builtin_mul_overflow(request->send_timeout, (bytes >> 20) + 1, &time) ||
+	    __builtin_add_overflow(begin, time, &end))
+		return UINT64_MAX;
+	return end;
 }
 
 static void wait_change(struct request *request, uint64_t until)
