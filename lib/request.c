@@ -384,6 +384,17 @@ int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs
 
 /* ---- Streamed responses ---- */
 
+/* A denial has its text already. */
+static int64_t stream_failed(struct kvmsb *sandbox, const struct kvmsb_result *result)
+{
+	char text[sizeof(sandbox->detail) / 2];
+
+	if (result->outcome == KVMSB_OUTCOME_DENIED)
+		return -EPROTO;
+	kvmsb_describe(sandbox, result, text, sizeof(text));
+	return sandbox_fail(sandbox, -EPROTO, "the function for the response: %s", text);
+}
+
 /* What the guest says it gives: {data, length} in RAX and RDX. */
 static int64_t take_piece(struct kvmsb *sandbox, const struct kvmsb_result *result, void *buffer,
                           uint64_t most)
@@ -391,7 +402,7 @@ static int64_t take_piece(struct kvmsb *sandbox, const struct kvmsb_result *resu
 	uint64_t length = min_u64(result->value_high, most);
 
 	if (result->outcome != KVMSB_OUTCOME_RETURNED)
-		return -EPROTO;
+		return stream_failed(sandbox, result);
 	if (length == 0)
 		return sandbox_fail(sandbox, -EPROTO, "the function for the response gave nothing");
 	if (guest_read(&sandbox->process, result->value, buffer, length) < 0)
@@ -448,7 +459,9 @@ int64_t kvmsb_response_read(struct kvmsb *sandbox, void *buffer, size_t size)
 		return 0;
 	if (exchange->stream.failed)
 		return -EPROTO;
-	failed = sandbox_check_callable(sandbox);
+	/* The program is over where on_error has answered for it; its functions can still be called. */
+	if (exchange->source != KVMSB_HTTP_FROM_ON_ERROR)
+		failed = sandbox_check_callable(sandbox);
 	if (failed < 0)
 		return failed;
 	result = read_stream(sandbox, buffer, size);
