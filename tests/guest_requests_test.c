@@ -1041,6 +1041,58 @@ static void content_types_have_an_end(void **unused)
 	http_close(&scene);
 }
 
+/* ---- Before the first request ---- */
+
+static const struct {
+	const char *letters;
+	enum kvmsb_outcome outcome;
+	const char *detail; /* begins so */
+} boots[] = {
+	{"0", KVMSB_OUTCOME_DENIED, "Invalid address for register_func provided"},
+	{"K", KVMSB_OUTCOME_DENIED, "Invalid address for register_func provided"},
+	{"I", KVMSB_OUTCOME_DENIED, "register_func(): there is no entry 13"},
+	{"a", KVMSB_OUTCOME_DENIED, "sys_backend_response(): There is no request yet"},
+	{"gx", KVMSB_OUTCOME_EXITED, ""},
+	{"gX", KVMSB_OUTCOME_EXITED, ""},
+};
+
+static void programs_have_to_wait_for_requests(void **unused)
+{
+	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
+
+	(void)unused;
+	request.url = "/";
+	for (size_t i = 0; i < ARRAY_SIZE(boots); i++) {
+		const struct kvmsb_options options = http_options(GUEST("requests-static"),
+		                                                  boots[i].letters, NULL);
+		struct kvmsb *sandbox = fixture_create(&options);
+		struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+		http_refused(sandbox, &request, -EINVAL);
+		assert_int_equal(kvmsb_run(sandbox, &result), 0);
+		assert_outcome(sandbox, &result, boots[i].outcome);
+		assert_memory_equal(kvmsb_detail(sandbox), boots[i].detail, strlen(boots[i].detail));
+		http_refused(sandbox, &request, -ESRCH);
+		kvmsb_destroy(sandbox);
+	}
+}
+
+/* That is a program's without position-independent code. */
+static void a_program_lies_below_two_gibibytes(void **unused)
+{
+	static const char *const environment[] = {"PLACE=of the environment", NULL};
+	struct kvmsb_options options = http_options(GUEST("requests-static"), "g", NULL);
+	struct scene scene;
+	struct reply reply;
+
+	(void)unused;
+	options.environment = environment;
+	scene = http_open(&options);
+	reply = http_get(scene.fork, "/addresses");
+	assert_text(&reply, 200, "low low low low low low ");
+	http_close(&scene);
+}
+
 /* ---- What a program says of itself ---- */
 
 static struct kvmsb_http_program program_of(const struct kvmsb *sandbox)
@@ -1169,6 +1221,8 @@ int main(void)
 		TEST(a_body_that_breaks_off_fails),
 		TEST(a_response_has_fields_and_cache),
 		TEST(content_types_have_an_end),
+		TEST(programs_have_to_wait_for_requests),
+		TEST(a_program_lies_below_two_gibibytes),
 		TEST(programs_say_what_they_handle),
 		TEST(handlers_begin_with_the_programs_state),
 		TEST(programs_of_every_kind),

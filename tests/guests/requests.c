@@ -7,6 +7,9 @@
  *   g get   p post   r request   s stream post   e on_error   w waits paused
  *   k wants to be kept
  *
+ * and what none should do: x returns, X exits, 0 no function, K a kernel's, I an
+ * entry that there is not, a answers before anybody has asked.
+ *
  * The second is what on_error does: a path of `actions`.
  */
 #include "kvm_api.h"
@@ -296,6 +299,17 @@ static void type_of_a_page(void)
 	backend_response(200, page, 4095, NULL, 0);
 }
 
+/* Old programs keep such pointers in an int, which is extended by its sign. */
+static void addresses(void)
+{
+	const void *const pointers[] = {
+		page, &handled, __builtin_frame_address(0), getenv("PLACE"), malloc(100), sbrk(0)};
+
+	for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++)
+		say("%s", (uintptr_t)pointers[i] < 1u << 31 ? "low " : "HIGH ");
+	answer();
+}
+
 static void type_with_nul(void)
 {
 	backend_response(200, "text/plain", sizeof("text/plain"), "x", 1);
@@ -346,6 +360,7 @@ static const struct {
 	{"/extra-uncached", extra_uncached},
 	{"/type-of-a-page", type_of_a_page},
 	{"/type-with-nul", type_with_nul},
+	{"/addresses", addresses},
 	{"/empty", empty},
 };
 
@@ -541,6 +556,20 @@ static void prepare(char letter)
 	case 'w':
 		be_paused();
 		break;
+	case 'X':
+		exit(3);
+	case '0':
+		set_backend_get(NULL);
+		break;
+	case 'K':
+		register_func(1, (void (*)(void))(uintptr_t)0xffffffff80000000);
+		break;
+	case 'I':
+		register_func(13, on_get);
+		break;
+	case 'a':
+		backend_response_str(200, "text/plain", "nobody has asked");
+		break;
 	}
 }
 
@@ -550,6 +579,8 @@ int main(int argc, char **argv)
 		on_error_does = argv[2];
 	for (const char *letter = argc > 1 ? argv[1] : ""; *letter != '\0'; letter++)
 		prepare(*letter);
+	if (argc > 1 && strchr(argv[1], 'x') != NULL)
+		return 3;
 	wait_for_requests();
 	return 0;
 }
