@@ -1047,7 +1047,7 @@ static void test_hostile_events_are_denied(void **state)
 	memcpy(fake_at(guest, FAKE_READ_ONLY), fake_at(guest, address), sizeof(struct event));
 	((struct event *)fake_at(guest, FAKE_READ_ONLY))->length = 1;
 	assert_denied(guest, CALL(guest, SOCKETS, FAKE_READ_ONLY, 1),
-	              "sys_sockets_write: cannot write 4 bytes at 0x600000");
+	              "writable_page_at: sys_sockets_write: cannot write 4 bytes at 0x600000");
 	put_event(guest, 2, FAKE_NO_MEMORY, 1, &address);
 	CALL(guest, SOCKETS, address, 1);
 	assert_int_equal(guest->process.end, PROCESS_OUT_OF_MEMORY);

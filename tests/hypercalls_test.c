@@ -511,11 +511,11 @@ static void test_find_needs_a_writable_buffer(void **state)
 	uint64_t key = fake_put_text(guest, "host");
 
 	assert_denied(guest, CALL(guest, FIND, 0, key, 4, FAKE_READ_ONLY, 100),
-	              "sys_http_find: cannot write 17 bytes at 0x600000");
+	              "writable_page_at: sys_http_find: cannot write 17 bytes at 0x600000");
 	assert_denied(guest, CALL(guest, FIND, 0, key, 4, UINT64_MAX - 3, 100),
-	              "sys_http_find: cannot write 17 bytes at 0xfffffffffffffffc");
+	              "writable_page_at: sys_http_find: cannot write 17 bytes at 0xfffffffffffffffc");
 	assert_denied(guest, CALL(guest, FIND, 0, key, 4, LAYOUT_USER_END - 16, 100),
-	              "sys_http_find: cannot write 17 bytes at 0x7f7ffffffff0");
+	              "writable_page_at: sys_http_find: cannot write 17 bytes at 0x7f7ffffffff0");
 }
 
 static void test_method(void **state)
@@ -528,7 +528,7 @@ static void test_method(void **state)
 	assert_value(CALL(guest, METHOD, out, 3), 3);
 	assert_memory_equal(fake_at(guest, out), "GETx", 4);
 	assert_denied(guest, CALL(guest, METHOD, 8, 100),
-	              "sys_http_method: cannot write 3 bytes at 0x8");
+	              "writable_page_at: sys_http_method: cannot write 3 bytes at 0x8");
 }
 
 static void test_field_lengths(void **state)
@@ -841,7 +841,7 @@ static void test_content_must_be_readable(void **state)
 								     wrong[i].length, 0}));
 	assert_no_response(guest);
 	assert_string_equal(guest->hypercalls.detail,
-	                    "sys_backend_response: cannot read 536870912 bytes at 0x7f7ffffff000");
+	                    "readable_page_at: sys_backend_response: cannot read 536870912 bytes at 0x7f7ffffff000");
 	/* Empty content is not looked at. */
 	assert_int_equal(
 		respond_with(guest, (struct response_arguments){200, 0, 0, UINT64_MAX, 0, 0}).action,

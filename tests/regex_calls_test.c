@@ -202,7 +202,7 @@ static void test_patterns_must_be_readable(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		assert_int_equal(CALL(guest, COMPILE, wrong[i], 8).action, HYPERCALL_DENIED);
-		assert_non_null(strstr(guest->hypercalls.detail, "sys_regex_compile: cannot read"));
+		assert_non_null(strstr(guest->hypercalls.detail, "readable_page_at: sys_regex_compile: cannot read"));
 	}
 	assert_end(guest, CALL(guest, COMPILE, FAKE_NO_MEMORY - 4, 8), PROCESS_OUT_OF_MEMORY);
 	assert_null(guest->hypercalls.regexes);
@@ -358,12 +358,12 @@ static void test_substitutions_need_their_memory(void **state)
 	assert_value(compile(guest, "b"), 0);
 	text = put_string(guest, "abc");
 	assert_denied(guest, CALL(guest, SUBST, 0, 0, text, out, 16, 0),
-	              "sys_regex_subst: cannot read a text at 0");
+	              "readable_page_at: sys_regex_subst: cannot read a text at 0");
 	assert_denied(guest, CALL(guest, SUBST, 0, text, LAYOUT_KERNEL_TEXT, out, 16, 0),
-	              "sys_regex_subst: cannot read a text at 0xffff800000000000");
+	              "readable_page_at: sys_regex_subst: cannot read a text at 0xffff800000000000");
 	assert_int_equal(CALL(guest, SUBST, 0, text, text, FAKE_READ_ONLY, 16, 0).action,
 	                 HYPERCALL_DENIED);
-	assert_non_null(strstr(guest->hypercalls.detail, "sys_regex_subst: cannot write"));
+	assert_non_null(strstr(guest->hypercalls.detail, "writable_page_at: sys_regex_subst: cannot write"));
 	assert_int_equal(CALL(guest, SUBST, 0, text, text, UINT64_MAX, 16, 0).action,
 	                 HYPERCALL_DENIED);
 	assert_int_equal(CALL(guest, SUBST, 0, text, text, 0, 16, 0).action, HYPERCALL_DENIED);

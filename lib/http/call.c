@@ -58,11 +58,13 @@ int call_host_end(struct call *call)
 	return process_call_end(call->process);
 }
 
+/* The first word is what programs for the guest API look for. */
 static int failed(struct call *call, int error, const char *what, uint64_t address, uint64_t length)
 {
 	if (error == -ENOMEM)
 		return call_no_memory(call);
-	return call_deny(call, "%s: cannot %s %llu bytes at %#llx", call->name, what,
+	return call_deny(call, "%s: %s: cannot %s %llu bytes at %#llx",
+	                 what[0] == 'r' ? "readable_page_at" : "writable_page_at", call->name, what,
 	                 (unsigned long long)length, (unsigned long long)address);
 }
 

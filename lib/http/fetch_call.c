@@ -157,8 +157,8 @@ static int read_interface(struct call *call, struct request *request, uint64_t a
 	if (length == -ENAMETOOLONG)
 		return call_deny(call, "String buffer too large");
 	if (length < 0)
-		return call_deny(call, "%s: cannot read the interface at %#llx", call->name,
-		                 (unsigned long long)address);
+		return call_deny(call, "readable_page_at: %s: cannot read the interface at %#llx",
+		                 call->name, (unsigned long long)address);
 	if (!field_value_is_legal(request->interface, (size_t)length))
 		return call_deny(call, "%s: the interface has an illegal character", call->name);
 	request->fetch.interface = length > 0 ? request->interface : NULL;

@@ -239,7 +239,8 @@ int call_wait_for_requests_paused(struct call *call)
 	struct hypercalls *hypercalls = call->hypercalls;
 
 	if (hypercalls->ready && !hypercalls->in_loop)
-		return call_deny(call, "%s(): Cannot be called after initialization", call->name);
+		return call_deny(call,
+		                 "wait_for_requests(): Cannot be called after initialization");
 	hypercalls->paused = true;
 	hypercalls->wait_address = call->arguments[0];
 	hypercalls->wait_count = call->arguments[1];

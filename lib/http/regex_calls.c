@@ -415,7 +415,7 @@ static int read_string(struct call *call, uint64_t address, char **text, size_t 
 	if (result == -ENAMETOOLONG)
 		return call_deny(call, "%s(): a text of more than %u bytes", call->name,
 		                 STRING_MAXIMUM);
-	return call_deny(call, "%s: cannot read a text at %#llx", call->name,
+	return call_deny(call, "readable_page_at: %s: cannot read a text at %#llx", call->name,
 	                 (unsigned long long)address);
 }
 
