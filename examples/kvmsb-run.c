@@ -82,11 +82,9 @@ static bool begins_with(const struct kvmsb_http_field *field, const char *name)
 	return field->length >= strlen(name) && strncasecmp(field->text, name, strlen(name)) == 0;
 }
 
-/* As an HTTP/1.1 response, with plain line ends, and a body that ends its last line. */
-static void print_response(const struct kvmsb_http_response *response)
+/* As an HTTP/1.1 response's, with plain line ends. */
+static void print_head(const struct kvmsb_http_response *response)
 {
-	char last = '\n';
-
 	printf("HTTP/1.1 %d\n", response->status);
 	if (response->content_type[0] != '\0')
 		printf("Content-Type: %s\n", response->content_type);
@@ -94,14 +92,50 @@ static void print_response(const struct kvmsb_http_response *response)
 		if (!begins_with(&response->fields[i], "Content-Length:"))
 			printf("%.*s\n", (int)response->fields[i].length, response->fields[i].text);
 	printf("Content-Length: %" PRIu64 "\n\n", response->body_length);
+}
+
+/* `last` becomes the last byte, if there is any. */
+static void print_pieces(const struct kvmsb_http_response *response, char *last)
+{
 	for (size_t i = 0; i < response->body_count; i++) {
 		const struct iovec *piece = &response->body[i];
 
 		fwrite(piece->iov_base, 1, piece->iov_len, stdout);
-		last = ((const char *)piece->iov_base)[piece->iov_len - 1];
+		*last = ((const char *)piece->iov_base)[piece->iov_len - 1];
 	}
+}
+
+/* The same for a body that the guest makes meanwhile. Returns 0 or -errno. */
+static int print_stream(struct kvmsb *fork, char *last)
+{
+	char bytes[16 << 10];
+	int64_t length;
+
+	while ((length = kvmsb_response_read(fork, bytes, sizeof(bytes))) > 0) {
+		fwrite(bytes, 1, (size_t)length, stdout);
+		*last = bytes[length - 1];
+	}
+	return (int)length;
+}
+
+/* The body's last line is ended where the guest has not done so. */
+static int print_response(const struct run_options *options, struct kvmsb *fork,
+                          const struct kvmsb_http_response *response)
+{
+	char last = '\n';
+	int error = 0;
+
+	print_head(response);
+	if (response->is_streamed)
+		error = print_stream(fork, &last);
+	else
+		print_pieces(response, &last);
 	if (last != '\n')
 		putchar('\n');
+	if (error == 0)
+		return EXIT_SUCCESS;
+	host_failed(options, fork, "the response broke off", error);
+	return error == -EPROTO ? STATUS_GUEST_FAILED : STATUS_HOST_FAILED;
 }
 
 static int request(const struct run_options *options, struct kvmsb *fork)
@@ -120,8 +154,7 @@ static int request(const struct run_options *options, struct kvmsb *fork)
 		return host_failed(options, fork, "request", error);
 	if (response.source == KVMSB_HTTP_FROM_HOST)
 		return unanswered(options, fork, &result);
-	print_response(&response);
-	return EXIT_SUCCESS;
+	return print_response(options, fork, &response);
 }
 
 /* ---- Calls ---- */

@@ -82,6 +82,17 @@ static void copy(const char *from, const char *to)
 	exit(0);
 }
 
+/* Five bytes of a streamed response, and no more. */
+static struct streaming_content give_half(void *arg, size_t max, size_t written, size_t total)
+{
+	(void)arg;
+	(void)max;
+	(void)total;
+	if (written > 0)
+		crash();
+	return (struct streaming_content){"half ", 5};
+}
+
 static void do_what(const char *what)
 {
 	if (strcmp(what, "crash") == 0)
@@ -106,6 +117,8 @@ static void do_what(const char *what)
 		vlogf("a log of %s\n", what);
 	if (strcmp(what, "environment") == 0)
 		print_environment();
+	if (strcmp(what, "half") == 0)
+		begin_streaming_response(200, "", 0, 10, give_half, NULL);
 }
 
 static void on_get(const char *url, const char *arg)
