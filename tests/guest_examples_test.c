@@ -192,6 +192,27 @@ static void headers(void **unused)
 	http_close(&scene);
 }
 
+static void regex(void **unused)
+{
+	static const struct kvmsb_http_field fields[] = {
+		FIELD("x-trace-id: 7"), FIELD("Accept: */*"), FIELD("X-Trace-Hop: 1")};
+	const struct scene scene = open_example(EXAMPLE("regex"), NULL, 0);
+	struct reply reply;
+
+	(void)unused;
+	for (unsigned i = 0; i < 3; i++) {
+		reply = get_with(scene.fork, "/date/2024-02-29", fields, ARRAY_SIZE(fields));
+		assert_text(&reply, 200, "29.02.2024");
+		assert_int_equal(reply.response.field_count, 2);
+		assert_string_equal(http_field(&reply, "X-Trace-Id"), "x-trace-id: 7");
+		assert_string_equal(http_field(&reply, "X-Trace-Hop"), "X-Trace-Hop: 1");
+		reply = http_get(scene.fork, "/1/date/22-3");
+		assert_text(&reply, 404, "/#/date/##-#");
+		http_reset(&scene);
+	}
+	http_close(&scene);
+}
+
 static const struct {
 	const char *url, *page;
 } failures[] = {
@@ -256,9 +277,8 @@ static void image(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(hello),     TEST(counter),    TEST(paused),
-		TEST(streaming), TEST(post_echo),  TEST(post_checksum),
-		TEST(headers),   TEST(error_page), TEST(image),
+		TEST(hello),         TEST(counter), TEST(paused), TEST(streaming),  TEST(post_echo),
+		TEST(post_checksum), TEST(headers), TEST(regex),  TEST(error_page), TEST(image),
 	};
 	int failed;
 
