@@ -78,7 +78,7 @@ run_sanitize() {
 run_checked() {
 	export KVMSB_SOAK_SECONDS=60
 	build build-checked gcc -Dchecks=true &&
-		run build-checked --suite pure --suite fault --suite kvm --timeout-multiplier 3
+		run build-checked --suite pure --suite fault --suite kvm --suite api --timeout-multiplier 3
 	unset KVMSB_SOAK_SECONDS
 }
 
