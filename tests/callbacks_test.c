@@ -32,6 +32,7 @@ static const struct place places[] = {
 	{"header_append", true, false, false}, {"header_set", true, false, false},
 	{"header_unset", true, false, false},  {"fetch", true, false, false},
 	{"self_request", true, false, false},  {"socket_write", true, false, false},
+	{"regex_compile", true, false, false}, {"regex_match", true, false, false},
 	{"write", true, false, false},         {"read", true, false, false},
 	{"trace", true, false, false},         {"override", true, false, false},
 	{"path", true, false, false},          {"body_read", false, false, true},
@@ -171,6 +172,34 @@ static int64_t socket_write(const struct kvmsb_http_context *context, int descri
 	return 4;
 }
 
+static int regex_compile(const struct kvmsb_http_context *context, const char *pattern,
+                         size_t length, void **regex)
+{
+	(void)pattern;
+	(void)length;
+	*regex = context->user;
+	meet(context->user, "regex_compile");
+	return 0;
+}
+
+static int regex_match(const struct kvmsb_http_context *context, void *regex, const char *text,
+                       size_t length, size_t start, size_t groups[][2], size_t maximum)
+{
+	(void)regex;
+	(void)text;
+	(void)maximum;
+	meet(context->user, "regex_match");
+	groups[0][0] = start;
+	groups[0][1] = length;
+	return 1;
+}
+
+/* Not one of those that a guest waits for: it comes with the end of a sandbox, too. */
+static void regex_free(void *user, void *regex)
+{
+	assert_ptr_equal(user, regex);
+}
+
 static int error_page(const struct kvmsb_http_context *context, const char *exception,
                       const char **content_type, struct iovec *body)
 {
@@ -241,6 +270,9 @@ static void set_http(struct world *world)
 		.log = log_text,
 		.fetch = fetch,
 		.self_request = self_request,
+		.regex_compile = regex_compile,
+		.regex_match = regex_match,
+		.regex_free = regex_free,
 		.body_read = body_read,
 		.socket_write = socket_write,
 		.error_page = error_page,

@@ -69,7 +69,7 @@ static void visit(const char *url)
 		fetch("/path");
 	if (strcmp(url, "/socket_write") == 0)
 		write_to_socket();
-	if (strcmp(url, "/regex") == 0)
+	if (strncmp(url, "/regex_", 7) == 0)
 		use_regex();
 	if (strcmp(url, "/write") == 0)
 		(void)!write(1, "x", 1);
