@@ -413,6 +413,46 @@ static void test_answer_over_what_is_posted(void **state)
 	kvmsb_destroy(master);
 }
 
+/* Gives back what was posted. */
+static int echo(const struct kvmsb_http_context *context, const struct kvmsb_fetch *fetch,
+                struct kvmsb_fetch_answer *answer)
+{
+	(void)context;
+	for (size_t i = 0; i < fetch->body_count; i++)
+		kvmsb_fetch_body(answer, fetch->body[i].iov_base, fetch->body[i].iov_len);
+	return 0;
+}
+
+/* The piece that is stored and where it goes are the same memory, or nearly. */
+static void test_echo_over_what_is_posted(void **state)
+{
+	struct kvmsb_http_ops http = KVMSB_HTTP_OPS_INIT;
+	struct kvmsb_options options = fixture_options(PROGRAM);
+	struct kvmsb *master, *fork;
+	char text[9] = "";
+
+	(void)state;
+	http.fetch = echo;
+	options.http = &http;
+	master = fixture_master(&options);
+	fork = fixture_fork(master);
+	for (unsigned distance = 0; distance < 3; distance++) {
+		uint64_t buffer = fixture_symbol(fork, "buffer");
+		const struct curl_op op = {.post_buffer = (void *)(uintptr_t)(buffer + distance),
+		                           .post_buflen = 8,
+		                           .content = (void *)(uintptr_t)(buffer + 1),
+		                           .content_length = 8};
+
+		write_at(fork, "buffer", "abcdefghijklmnop", 16);
+		set_op(fork, &op);
+		assert_int_equal(fetch(fork), 0);
+		assert_int_equal(kvmsb_memory_read(fork, buffer + 1, text, 8), 0);
+		assert_memory_equal(text, &"abcdefghijklmnop"[distance], 8);
+	}
+	kvmsb_destroy(fork);
+	kvmsb_destroy(master);
+}
+
 /* ---- Main and requests ---- */
 
 static void test_main_fetches_for_all_forks(void **state)
@@ -797,6 +837,7 @@ int main(void)
 		TEST(test_denials_end_the_run),
 		TEST(test_what_is_posted_stays),
 		TEST(test_answer_over_what_is_posted),
+		TEST(test_echo_over_what_is_posted),
 		TEST(test_main_fetches_for_all_forks),
 		TEST(test_handler_answers_with_what_it_fetched),
 		TEST(test_sandbox_is_busy_meanwhile),

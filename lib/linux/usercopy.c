@@ -114,7 +114,8 @@ static int store(struct process *process, uint64_t address, const char *data, ui
 		if (result < 0)
 			return result;
 		if (data != NULL) {
-			memcpy(host, data, part);
+			/* A host may give what it was given: pieces of this very memory. */
+			memmove(host, data, part);
 			data += part;
 		} else {
 			memset(host, 0, part);
