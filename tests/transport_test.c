@@ -8,6 +8,7 @@
 
 #include "util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -210,13 +211,54 @@ static void read_program(const char *path, struct kvmsb_options *options)
 	fclose(file);
 }
 
-static void describe(const char *path, const char *way, enum kvmsb_entry entry, struct text *text)
+/* The rows of lib/http/hypercalls.def, and which of them each transport has made. */
+static const struct row {
+	uint64_t number;
+	const char *name;
+} rows[] = {
+#define HYPERCALL(number, name, format, when, handler, note) {number, #name},
+#include "http/hypercalls.def"
+#undef HYPERCALL
+};
+
+enum transport {
+	BY_SYSCALL,
+	BY_OUT,
+	TRANSPORTS
+};
+
+static bool made[TRANSPORTS][ARRAY_SIZE(rows)];
+
+static void note_call(void *user, const struct kvmsb_trace_event *event)
 {
+	bool *own = user;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].number == event->number)
+			own[i] = true;
+}
+
+static void every_call_was_made(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!made[BY_SYSCALL][i] || !made[BY_OUT][i])
+			fail_msg("%s: by SYSCALL %d, by OUT %d", rows[i].name, made[BY_SYSCALL][i],
+			         made[BY_OUT][i]);
+}
+
+static void describe(enum transport transport, const char *way, enum kvmsb_entry entry,
+                     struct text *text)
+{
+	static const char *const guests[TRANSPORTS] = {GUEST("transport-static"),
+	                                               GUEST("transport-static-out")};
 	const char *const arguments[] = {"transport", way, NULL};
 	struct kvmsb_options options = KVMSB_OPTIONS_INIT;
 	struct kvmsb *master;
 
-	read_program(path, &options);
+	read_program(guests[transport], &options);
+	options.trace = note_call;
+	options.trace_user = made[transport];
 	*text = (struct text){.length = 0};
 	options.entry = entry;
 	options.arguments = arguments;
@@ -247,8 +289,6 @@ static void check_same(const struct text *first, const struct text *second, cons
 
 static void behaves_the_same(const char *way)
 {
-	static const char *const guests[] = {GUEST("transport-static"),
-	                                     GUEST("transport-static-out")};
 	static struct text first, text;
 	char which[128];
 
@@ -256,10 +296,10 @@ static void behaves_the_same(const char *way)
 	for (size_t i = 0; i < ARRAY_SIZE(fixture_entries); i++) {
 		if (!fixture_entry_possible(fixture_entries[i]))
 			continue;
-		for (size_t j = 0; j < ARRAY_SIZE(guests); j++) {
+		for (enum transport j = BY_SYSCALL; j < TRANSPORTS; j++) {
 			snprintf(which, sizeof(which), "%s, %s, %s", way,
 			         j == 0 ? "SYSCALL" : "OUT", fixture_entry_name(fixture_entries[i]));
-			describe(guests[j], way, fixture_entries[i], &text);
+			describe(j, way, fixture_entries[i], &text);
 			if (first.length == 0)
 				first = text;
 			check_same(&first, &text, which);
@@ -299,6 +339,67 @@ static void a_paused_loop_behaves_the_same(void **unused)
 {
 	(void)unused;
 	behaves_the_same("paused");
+}
+
+/* ---- The examples ---- */
+
+/* What each example answers to a few requests; its name is on both sides the same. */
+static void describe_example(const char *path, struct text *text)
+{
+	static const char *const asked[] = {"/", "/there?a=b", "+/there"};
+	struct kvmsb_options options = KVMSB_OPTIONS_INIT;
+	struct kvmsb *master, *fork;
+
+	*text = (struct text){.length = 0};
+	read_program(path, &options);
+	master = fixture_create(&options);
+	if (becomes_master(master, text)) {
+		fork = fixture_fork(master);
+		for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+			add_request(text, fork, asked[i]);
+			assert_int_equal(kvmsb_reset(fork), 0);
+		}
+		kvmsb_destroy(fork);
+	}
+	kvmsb_destroy(master);
+}
+
+static void check_example(const char *name)
+{
+	static struct text by_syscall, by_out;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", TEST_EXAMPLE_GUESTS, name);
+	describe_example(path, &by_syscall);
+	snprintf(path, sizeof(path), "%s/%s-out", TEST_EXAMPLE_GUESTS, name);
+	describe_example(path, &by_out);
+	check_same(&by_syscall, &by_out, name);
+}
+
+/* NAME-out is NAME by the other transport: examples/guests/meson.build. */
+static void examples_behave_the_same(void **unused)
+{
+	static const char suffix[] = "-out";
+	DIR *directory = opendir(TEST_EXAMPLE_GUESTS);
+	const struct dirent *entry;
+	size_t count = 0;
+
+	(void)unused;
+	assert_non_null(directory);
+	while ((entry = readdir(directory)) != NULL) {
+		char name[256];
+		size_t length = strlen(entry->d_name);
+
+		if (length < sizeof(suffix) ||
+		    strcmp(entry->d_name + length - (sizeof(suffix) - 1), suffix) != 0)
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)(length - (sizeof(suffix) - 1)),
+		         entry->d_name);
+		check_example(name);
+		count++;
+	}
+	closedir(directory);
+	assert_true(count > 0);
 }
 
 /* ---- Registers ---- */
@@ -383,6 +484,8 @@ int main(void)
 		cmocka_unit_test(on_request_behaves_the_same),
 		cmocka_unit_test(streamed_bodies_behave_the_same),
 		cmocka_unit_test(a_paused_loop_behaves_the_same),
+		cmocka_unit_test(every_call_was_made),
+		cmocka_unit_test(examples_behave_the_same),
 		cmocka_unit_test(only_answers_change_registers),
 	};
 

@@ -76,7 +76,7 @@ kvm::response answer_expressions(const kvm::request &)
 	{
 		kvm::regex third("([0-9]+)");
 	}
-	text = kvm::format("{}{} ", digits.matches("a1"), again.matches("a"));
+	text = kvm::format("{} {} ", digits.matches("a1"), again.matches("a"));
 	text += text_of(digits.replace("1 and 22", "<\\1>"));
 	text += text_of(digits.replace_all("1 and 22", "<\\1>"));
 	text += text_of(digits.replace("none", "<\\1>"));

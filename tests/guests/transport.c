@@ -149,6 +149,7 @@ static void call_processors(void)
 	SAY(multiprocess_wait());
 	SAY(multiprocess(1, free, NULL));
 	SAY(multiprocess_array(1, NULL, report, 1));
+	SAY(multiprocess_clone(1, report, 1));
 }
 
 static void call_fetch(void)
