@@ -70,6 +70,7 @@ struct server {
 	pid_t process;
 	int input; /* its end ends the server */
 	unsigned port;
+	unsigned tls_port; /* 0: there is none */
 };
 
 struct fixture {
@@ -89,22 +90,21 @@ static void run_server(const int input[2], const int output[2])
 		close(input[i]);
 		close(output[i]);
 	}
-	execl(TEST_FETCH_SERVER, TEST_FETCH_SERVER, (char *)NULL);
+	execl(TEST_FETCH_SERVER, TEST_FETCH_SERVER, "tls", (char *)NULL);
 	_exit(1);
 }
 
 /* A whole line: the server must not find nobody who reads it to its end. */
-static unsigned read_port(int output)
+static int read_ports(struct server *server, int output)
 {
 	FILE *file = fdopen(output, "r");
-	char line[16];
-	unsigned port = 0;
+	char line[32] = "";
 
-	if (file && fgets(line, sizeof(line), file))
-		port = (unsigned)strtoul(line, NULL, 10);
+	if (!file || !fgets(line, sizeof(line), file))
+		line[0] = '\0';
 	if (file)
 		fclose(file);
-	return port;
+	return sscanf(line, "%u %u", &server->port, &server->tls_port) == 2 ? 0 : -1;
 }
 
 static int start_server(struct server *server)
@@ -119,8 +119,7 @@ static int start_server(struct server *server)
 	close(input[0]);
 	close(output[1]);
 	server->input = input[1];
-	server->port = read_port(output[0]);
-	return server->port == 0 ? -1 : 0;
+	return read_ports(server, output[0]);
 }
 
 static void stop_server(struct server *server)
@@ -592,6 +591,22 @@ static void test_broken_urls(void **state)
 		-CURLE_URL_MALFORMAT);
 }
 
+/* Also where the guest does not want the name in it to be compared. */
+static void test_a_certificate_that_nobody_vouches_for(void **state)
+{
+	struct fixture *fixture = *state;
+	char url[64];
+
+	if (fixture->server.tls_port == 0)
+		skip();
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/show", fixture->server.tls_port);
+	assert_int_equal(fetch_rules_add(&fixture->rules, "127.0.0.1:*"), 0);
+	assert_int_equal(fetch_url(fixture, url), -CURLE_PEER_FAILED_VERIFICATION);
+	fixture->fetch.no_host_check = 1;
+	assert_int_equal(fetch_url(fixture, url), -CURLE_PEER_FAILED_VERIFICATION);
+	assert_int_equal(fixture->answer.told, 0);
+}
+
 static void test_proxies_of_the_environment(void **state)
 {
 	struct fixture *fixture = *state;
@@ -724,6 +739,7 @@ int main(void)
 		WITH_SERVER(test_redirects_to_what_is_not_allowed),
 		WITH_SERVER(test_secrets_stay_with_their_host),
 		WITH_SERVER(test_broken_urls),
+		WITH_SERVER(test_a_certificate_that_nobody_vouches_for),
 		WITH_SERVER(test_proxies_of_the_environment),
 		WITH_SERVER(test_the_guests_time_is_over),
 		WITH_SERVER(test_nobody_listens),
