@@ -34,7 +34,10 @@ static size_t read_body(char *buffer, size_t size, size_t count, void *user)
 		size_t left = piece->iov_len - transfer->offset;
 		size_t length = left < room - done ? left : room - done;
 
-		memcpy(buffer + done, (const char *)piece->iov_base + transfer->offset, length);
+		/* A piece without bytes may have no address either. */
+		if (length > 0)
+			memcpy(buffer + done, (const char *)piece->iov_base + transfer->offset,
+			       length);
 		done += length;
 		transfer->offset += length;
 		if (length == left) {
