@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Installs what is needed, builds, and shows the main job: programs of Debian
-# run unmodified in sandboxes, then a program that answers requests from forks.
+# run unmodified in sandboxes, then a program that answers requests from forks,
+# at last those of an HTTP server.
 # usage: examples/demo.sh
 
 set -eu
@@ -38,3 +39,20 @@ echo
 echo "A guest that waits for requests is frozen and forked; the fork answers, and is"
 echo "reset after each:"
 show $sandbox --get /hello --repeat 3 --stats build/examples/guests/hello-http
+
+server=build/examples/kvmsb-httpd
+if [ ! -x $server ]; then
+	echo
+	echo "kvmsb-httpd is not built: libmicrohttpd is not installed."
+	exit 0
+fi
+echo
+echo "The same behind an HTTP server:"
+printf '\n$ %s\n' "$server --listen 127.0.0.1:0 --program /hello=build/examples/guests/hello-http &"
+$server --listen 127.0.0.1:0 --program /hello=build/examples/guests/hello-http >build/demo-server.log &
+trap 'kill $!' EXIT
+while ! url=$(sed -n 's/^listening on //p' build/demo-server.log | grep .); do
+	kill -0 $!
+	sleep 0.1
+done
+show curl --silent --show-error --include "${url}hello?from=curl"
