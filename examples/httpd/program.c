@@ -38,6 +38,18 @@ static int64_t read_body(const struct kvmsb_http_context *context, void *buffer,
 	return request_read_body(context->request_user, buffer, size);
 }
 
+/* What went wrong is for the log alone. */
+static int error_page(const struct kvmsb_http_context *context, const char *exception,
+                      const char **content_type, struct iovec *body)
+{
+	static char page[] = "500 Internal Server Error\n";
+
+	(void)context, (void)exception;
+	*content_type = "text/plain; charset=utf-8";
+	*body = (struct iovec){.iov_base = page, .iov_len = strlen(page)};
+	return MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static int fetch(const struct kvmsb_http_context *context, const struct kvmsb_fetch *request,
                  struct kvmsb_fetch_answer *answer)
 {
@@ -97,6 +109,7 @@ static void fill_ops(struct program *program, struct kvmsb_http_ops *ops)
 	ops->user = program;
 	ops->log = take_log;
 	ops->body_read = read_body;
+	ops->error_page = error_page;
 	if (program->options->fetch_hosts.count > 0)
 		ops->fetch = fetch;
 	if (program->options->may_fetch_self)

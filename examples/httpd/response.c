@@ -76,6 +76,20 @@ static void add_default(struct MHD_Response *response, const char *name, const c
 		MHD_add_response_header(response, name, value);
 }
 
+/* What the guest said by set_cacheable(), for caches that are not Varnish. */
+static void add_cache_policy(struct MHD_Response *response, const struct kvmsb_http_cache *cache)
+{
+	char text[64];
+
+	if (!cache->is_set)
+		return;
+	if (cache->cacheable && cache->ttl >= 1 && cache->ttl < 1e9)
+		snprintf(text, sizeof(text), "max-age=%.0f", cache->ttl);
+	else
+		snprintf(text, sizeof(text), "no-store");
+	add_default(response, MHD_HTTP_HEADER_CACHE_CONTROL, text);
+}
+
 static bool add_fields(struct MHD_Response *response, const struct kvmsb_http_response *guest)
 {
 	size_t bytes = strlen(guest->content_type);
@@ -88,6 +102,7 @@ static bool add_fields(struct MHD_Response *response, const struct kvmsb_http_re
 	}
 	if (guest->content_type[0] != '\0')
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, guest->content_type);
+	add_cache_policy(response, &guest->cache);
 	format_date(date, sizeof(date));
 	add_default(response, MHD_HTTP_HEADER_LAST_MODIFIED, date);
 	add_default(response, MHD_HTTP_HEADER_SERVER, "kvmsb-httpd");

@@ -137,6 +137,21 @@ static void do_what(const char *what, const char *arg)
 		send_environment();
 	if (strcmp(what, "empty") == 0)
 		backend_response(204, "", 0, NULL, 0);
+	if (strcmp(what, "wrong-empty") == 0)
+		backend_response_str(204, "", "a body all the same");
+	if (strcmp(what, "wrong-large") == 0) {
+		char *data = calloc(1, 100000);
+
+		backend_response(304, "", 0, data, 100000);
+	}
+	if (strcmp(what, "cached") == 0) {
+		set_cacheable(true, 90.0f, 1.0f, 1.0f);
+		text("cached");
+	}
+	if (strcmp(what, "uncached") == 0) {
+		set_cacheable(false, 90.0f, 1.0f, 1.0f);
+		text("uncached");
+	}
 	if (strcmp(what, "missing") == 0)
 		backend_response_str(404, "text/plain", "not here");
 	if (strcmp(what, "log") == 0) {
@@ -226,12 +241,30 @@ static void on_error(const char *url, const char *arg, const char *exception)
 	backend_response_str(503, "text/plain", content);
 }
 
+/* A loop in place of functions: what is behind a response runs at the next request. */
+static void loop(void)
+{
+	struct kvm_request request;
+	char content[128];
+
+	for (unsigned long rounds = 1;; rounds++) {
+		wait_for_requests_paused(&request);
+		if (strcmp(request.url, "/crash") == 0)
+			crash();
+		snprintf(content, sizeof(content), "%lu %s %s %zu", rounds, request.method,
+		         request.url, request.content_len);
+		text(content);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	if (strcmp(mode, "fail") == 0)
 		return 4;
+	if (strcmp(mode, "loop") == 0)
+		loop();
 	if (strcmp(mode, "sorry") == 0)
 		set_on_error(on_error);
 	if (strcmp(mode, "stream") == 0) {
