@@ -186,11 +186,10 @@ struct kvmsb_http_ops {
 	 * look-around.
 	 *
 	 * compile: 0 with *regex set, -EINVAL (not a pattern), -ENOMEM. match: the first
-	 * match that begins at `start` or behind; what lies before that counts for
-	 * anchors and the like. Number of
-	 * groups that there is something to say about, the whole match included (at
-	 * most `maximum`, at least 1), with begin and end of each in `groups` (two of
-	 * SIZE_MAX: did not take part); 0: no match; below zero: failed, or took too
+	 * match that begins at `start` or behind; what lies before counts for anchors and
+	 * word edges. Number of groups that there is something to say about, the whole match
+	 * included (at most `maximum`, at least 1), with begin and end of each in `groups`
+	 * (two of SIZE_MAX: did not take part); 0: no match; below zero: failed, or took too
 	 * long. A regex is used by several threads at once. free: no sandbox uses it.
 	 */
 	int (*regex_compile)(const struct kvmsb_http_context *context, const char *pattern,
