@@ -275,6 +275,56 @@ static void requests_go_where_the_guest_can_write(void **unused)
 	}
 }
 
+/* The guest's own loss: it has the next one whole, or that one fails. */
+static void check_whole_or_failed(const struct reply *reply, const char *wanted)
+{
+	if (reply->response.source == KVMSB_HTTP_FROM_HOST)
+		assert_failed(reply, "");
+	else
+		assert_text(reply, 200, wanted);
+}
+
+static const char *const ways[] = {"/unmap", "/protect", "/hide", "/replace"};
+
+static void bodies_may_lose_their_ground(void **unused)
+{
+	const struct scene scene = open_hostile(NULL);
+	static const char bytes[10000] = {[9999] = 'b'};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct reply reply = http_post(scene.fork, ways[i], "a", bytes, 5000);
+
+		assert_text(&reply, 200, "5000: 00");
+		reply = http_post(scene.fork, "/", "a", bytes, sizeof(bytes));
+		check_whole_or_failed(&reply, "10000: 62");
+		http_reset(&scene);
+		reply = http_post(scene.fork, "/", "a", bytes, sizeof(bytes));
+		assert_text(&reply, 200, "10000: 62");
+		http_reset(&scene);
+	}
+	http_close(&scene);
+}
+
+static void requests_may_lose_their_ground(void **unused)
+{
+	const struct scene scene = open_hostile("take-requests-away");
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct reply reply = http_get(scene.fork, ways[i]);
+
+		assert_text(&reply, 200, ways[i]);
+		reply = http_get(scene.fork, "/next");
+		check_whole_or_failed(&reply, "/next");
+		http_reset(&scene);
+		reply = http_get(scene.fork, "/after");
+		assert_text(&reply, 200, "/after");
+		http_reset(&scene);
+	}
+	http_close(&scene);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_end_hangs, fixture_end_well)
 
 int main(void)
@@ -283,6 +333,8 @@ int main(void)
 		TEST(attacks_do_no_harm),
 		TEST(attacks_follow_each_other),
 		TEST(requests_go_where_the_guest_can_write),
+		TEST(bodies_may_lose_their_ground),
+		TEST(requests_may_lose_their_ground),
 	};
 
 	return fixture_can_run() ? http_run_tests(tests, ARRAY_SIZE(tests)) : CANNOT_RUN;

@@ -655,6 +655,50 @@ static void on_get(const char *url, const char *arg)
 	backend_response_str(404, "text/plain", "no such attack");
 }
 
+/* ---- What the host has put into its memory ---- */
+
+static void take_away(const void *start, size_t length, const char *how)
+{
+	const unsigned long first = at(start) & ~0xffful, end = at(start) + length;
+	const size_t whole = (end - first + 4095) & ~0xffful;
+	void *pages = (void *)first;
+
+	if (strcmp(how, "/unmap") == 0)
+		munmap(pages, whole);
+	if (strcmp(how, "/protect") == 0)
+		mprotect(pages, whole, PROT_READ);
+	if (strcmp(how, "/hide") == 0)
+		mprotect(pages, whole, PROT_NONE);
+	if (strcmp(how, "/replace") == 0)
+		mmap(pages, whole, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void on_post(const char *url, const char *arg, const char *ctype, const uint8_t *data,
+                    size_t len)
+{
+	char text[32];
+
+	(void)arg;
+	(void)ctype;
+	snprintf(text, sizeof(text), "%zu: %02x", len, data[len - 1]);
+	take_away(data, len, url);
+	backend_response_str(200, "text/plain", text);
+}
+
+/* The texts of a request, each time anew. */
+static void take_requests_away(void)
+{
+	for (;;) {
+		static struct kvm_request request;
+		static char how[32];
+
+		wait_for_requests_paused(&request);
+		snprintf(how, sizeof(how), "%s", request.url);
+		take_away(request.url, 100, how);
+		backend_response_str(200, "text/plain", how);
+	}
+}
+
 /*
  * In place of functions, a loop that wants its request where it does not
  * belong. The first request comes to the address, all others well.
@@ -680,6 +724,8 @@ int main(int argc, char **argv)
 	mprotect(no_access, 4096, PROT_NONE);
 	read_only = pages + 2 * 4096;
 	mprotect(read_only, 4096, PROT_READ);
+	if (argc > 1 && strcmp(argv[1], "take-requests-away") == 0)
+		take_requests_away();
 	if (argc > 1 && strcmp(argv[1], "wait-at-kernel") == 0)
 		wait_at(KERNEL);
 	if (argc > 1 && strcmp(argv[1], "wait-at-null") == 0)
@@ -695,6 +741,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "wait-at-end") == 0)
 		wait_at(~0ul - 10);
 	set_backend_get(on_get);
+	set_backend_post(on_post);
 	wait_for_requests();
 	return 0;
 }
