@@ -10,10 +10,13 @@
 #include "util.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct scene open_requests(const char *letters, const char *on_error_does)
 {
@@ -255,6 +258,46 @@ static const struct failure {
 	{"/ephemeral", "Cannot change ephemeralness after initialization", KVMSB_OUTCOME_DENIED},
 };
 
+/* The signal that this processor, which may be an emulated one, ends a process with; 0: none. */
+static int signal_of(void (*act)(void))
+{
+	pid_t child = fork();
+	int status = 0;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		act();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void use_wild_stack(void)
+{
+	__asm__ volatile("movabsq $0x8000000000000000, %rsp\n\tpopq %rax");
+}
+
+static void divide_unmasked(void)
+{
+	const uint32_t all_unmasked = 0;
+	volatile double zero = 0;
+
+	__asm__ volatile("ldmxcsr %0" ::"m"(all_unmasked));
+	zero = 1.0 / zero;
+}
+
+/*
+ * QEMU's emulation of a processor raises #GP for a stack address that is not
+ * canonical, where #SS is right (Intel SDM volume 3A, 6.15), and no #XM at all.
+ */
+static bool is_raised_here(const char *path)
+{
+	if (strcmp(path, "/stack-segment") == 0)
+		return signal_of(use_wild_stack) == SIGBUS;
+	return strcmp(path, "/simd") != 0 || signal_of(divide_unmasked) == SIGFPE;
+}
+
 static struct reply ask_to_fail(const struct scene *scene, const char *path, uint32_t flags)
 {
 	struct kvmsb_http_request request = KVMSB_HTTP_REQUEST_INIT;
@@ -310,8 +353,11 @@ static void on_error_is_told_what_happened(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
 		const struct failure *failure = &failures[i];
-		struct reply reply = ask_to_fail(&scene, failure->path, 0);
+		struct reply reply;
 
+		if (!is_raised_here(failure->path))
+			continue;
+		reply = ask_to_fail(&scene, failure->path, 0);
 		/* It runs in the memory that is left, which may be none. */
 		if (failure->outcome == KVMSB_OUTCOME_OUT_OF_MEMORY &&
 		    reply.response.source == KVMSB_HTTP_FROM_HOST)
@@ -331,8 +377,11 @@ static void without_on_error_the_host_answers(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
-		struct reply reply = ask_to_fail(&scene, failures[i].path, 0);
+		struct reply reply;
 
+		if (!is_raised_here(failures[i].path))
+			continue;
+		reply = ask_to_fail(&scene, failures[i].path, 0);
 		assert_failed(&reply, failures[i].exception);
 		assert_int_equal(reply.response.field_count, 0);
 		assert_outcome(scene.fork, &reply.result, failures[i].outcome);
