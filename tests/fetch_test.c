@@ -590,6 +590,21 @@ static void test_sandbox_destroyed_meanwhile(void **state)
 	kvmsb_destroy(master);
 }
 
+/* main() that fetches is ended, and freed, as a request is. */
+static void test_program_destroyed_before_it_waits(void **state)
+{
+	const char *const arguments[] = {"fetch", "boot", NULL};
+	struct host host = {.body = pattern, .length = sizeof(pattern), .destroys = true};
+	struct kvmsb_http_ops http;
+	struct kvmsb_options options = options_for(&host, &http);
+	struct kvmsb_result result = KVMSB_RESULT_INIT;
+
+	(void)state;
+	options.arguments = arguments;
+	assert_int_equal(kvmsb_run(fixture_create(&options), &result), -ECANCELED);
+	assert_int_equal(host.calls, 1);
+}
+
 /* Nothing of the host is called for what it has destroyed: on_error would fetch, too. */
 static void test_destroyed_sandbox_is_over(void **state)
 {
@@ -842,6 +857,7 @@ int main(void)
 		TEST(test_handler_answers_with_what_it_fetched),
 		TEST(test_sandbox_is_busy_meanwhile),
 		TEST(test_sandbox_destroyed_meanwhile),
+		TEST(test_program_destroyed_before_it_waits),
 		TEST(test_destroyed_sandbox_is_over),
 		TEST(test_time_is_over_meanwhile),
 		TEST(test_on_error_fetches),
