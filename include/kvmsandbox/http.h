@@ -201,7 +201,8 @@ struct kvmsb_http_ops {
 	/*
 	 * The next piece of the body of a request with KVMSB_HTTP_BODY_STREAMED, stored
 	 * straight into the guest's memory: returns its length (at most `size`), 0 at the
-	 * end, or a negative errno: the request has failed. Default: no such requests.
+	 * end, or a negative errno: kvmsb_request() returns that. It may wait; the time limits
+	 * of requests are of the guest's own time. Default: no such requests.
 	 */
 	int64_t (*body_read)(const struct kvmsb_http_context *context, void *buffer, size_t size);
 

@@ -50,9 +50,8 @@ int http_config_init(struct http_config *config, const struct kvmsb_options *opt
 		result = check_ops(&config->ops, error);
 	if (result < 0)
 		return result;
-	if ((options->http_flags & ~KVMSB_HTTP_CONTROL_EPHEMERAL) != 0)
-		return error_set(error, -EINVAL, "options.http_flags: %#x is not known",
-		                 options->http_flags);
+	if ((options->http_flags & ~KVMSB_HTTP_CONTROL_EPHEMERAL) != 0 || options->reserved != 0)
+		return error_set(error, -EINVAL, "options.http_flags or reserved: not known");
 	config->error_timeout = options->error_timeout_ns != 0 ? options->error_timeout_ns : SECOND;
 	config->stream_timeout = options->stream_timeout_ns != 0 ? options->stream_timeout_ns
 	                                                         : 2 * SECOND;

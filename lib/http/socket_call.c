@@ -46,8 +46,9 @@ static int find_pieces(struct call *call, const struct socket_event *event,
 	if (result == -ENOMEM)
 		return call_no_memory(call);
 	if (result < 0)
-		return call_deny(call, "%s: cannot read %llu bytes at %#llx", call->name,
-		                 (unsigned long long)event->length, (unsigned long long)event->data);
+		return call_deny(call, "readable_page_at: %s: cannot read %llu bytes at %#llx",
+		                 call->name, (unsigned long long)event->length,
+		                 (unsigned long long)event->data);
 	for (unsigned i = 0; i < found_count; i++) {
 		pieces[i] = (struct iovec){found[i].host, found[i].length};
 		*length += found[i].length;

@@ -380,10 +380,11 @@ bool mm_next_mapping(const struct process *process, uint64_t address, struct mm_
 {
 	const struct mm *mm = process->mm;
 	size_t index = ranges_above(&mm->ranges, address);
-	const struct range *range = &mm->ranges.array[index];
+	const struct range *range;
 
 	if (index == mm->ranges.count)
 		return false;
+	range = &mm->ranges.array[index];
 	*mapping = (struct mm_mapping){
 		.start = range->start,
 		.end = mm_mapping_end(process, range->start),
