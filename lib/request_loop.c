@@ -105,6 +105,16 @@ static int resume_at_start(struct kvmsb *sandbox, uint64_t value)
 	return guest_write(&sandbox->process, frame.address, frame.values, sizeof(frame.values));
 }
 
+int loop_make_inputs(struct kvmsb *sandbox, struct loop_inputs *inputs)
+{
+	int failed = sandbox_make_inputs(sandbox, inputs->size, &inputs->address);
+
+	if (failed < 0)
+		return failed;
+	inputs->block = malloc(inputs->size);
+	return inputs->block != NULL ? 0 : -ENOMEM;
+}
+
 int loop_give(struct kvmsb *sandbox, const struct loop_inputs *inputs)
 {
 	struct process *process = &sandbox->process;
@@ -127,13 +137,10 @@ static int give_request(struct kvmsb *sandbox, const struct request_parts *parts
 	struct loop_inputs inputs = {.size = request_block_size(parts),
 	                             .head = REQUEST_BLOCK_HEAD,
 	                             .value = HYPERCALL_WAIT_PAUSED};
-	int failed = sandbox_make_inputs(sandbox, inputs.size, &inputs.address);
+	int failed = loop_make_inputs(sandbox, &inputs);
 
 	if (failed < 0)
 		return failed;
-	inputs.block = malloc(inputs.size);
-	if (inputs.block == NULL)
-		return -ENOMEM;
 	request_block_fill(parts, inputs.address, inputs.block);
 	failed = loop_give(sandbox, &inputs);
 	free(inputs.block);

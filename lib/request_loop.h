@@ -23,6 +23,12 @@ struct loop_inputs {
 int loop_make(struct kvmsb *sandbox);
 
 /*
+ * Room for inputs->size bytes in the guest, and a block to be filled for it, which
+ * the caller frees. Returns 0 or -ENOMEM.
+ */
+int loop_make_inputs(struct kvmsb *sandbox, struct loop_inputs *inputs);
+
+/*
  * Writes the inputs, and prepares the loop to go on. Returns 0, or -EFAULT, -ENOMEM:
  * the guest's memory cannot take them.
  */

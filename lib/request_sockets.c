@@ -77,13 +77,10 @@ static int give_events(struct kvmsb *sandbox, const struct kvmsb_socket_event *e
 	struct loop_inputs inputs = {.size = size_of(events, count),
 	                             .head = count * sizeof(struct guest_event),
 	                             .value = count};
-	int failed = sandbox_make_inputs(sandbox, inputs.size, &inputs.address);
+	int failed = loop_make_inputs(sandbox, &inputs);
 
 	if (failed < 0)
 		return failed;
-	inputs.block = malloc(inputs.size);
-	if (inputs.block == NULL)
-		return -ENOMEM;
 	fill(&inputs, events, count);
 	failed = loop_give(sandbox, &inputs);
 	free(inputs.block);
