@@ -10,7 +10,10 @@ set -eu
 
 cd "$(dirname "$0")/.."
 sh tests/packages.sh demo
-[ -f build/build.ninja ] || meson setup build >/dev/null
+# One that is there was perhaps set up before all of it was installed.
+reconfigure=
+[ ! -f build/build.ninja ] || reconfigure=--reconfigure
+meson setup $reconfigure build >/dev/null
 ninja -C build >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
 
 show() {

@@ -29,11 +29,14 @@ build() {
 	directory=$1 compiler=$2
 	shift 2
 	say "build with $compiler in $directory $*"
-	if [ ! -f "$directory/build.ninja" ]; then
+	# One that is there was perhaps set up before what tests need was installed.
+	if [ -f "$directory/build.ninja" ]; then
+		set -- --reconfigure "$@"
+	else
 		rm -rf "$directory"
-		CC=$compiler meson setup "$directory" -Dwerror=true "$@" >"$work/setup" ||
-			{ cat "$work/setup"; fail "meson setup $directory"; return 1; }
 	fi
+	CC=$compiler meson setup "$directory" -Dwerror=true "$@" >"$work/setup" ||
+		{ cat "$work/setup"; fail "meson setup $directory"; return 1; }
 	ninja -C "$directory" >"$work/build" 2>&1 ||
 		{ cat "$work/build"; fail "build of $directory"; return 1; }
 	if grep -n 'warning' "$work/build"; then
