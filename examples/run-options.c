@@ -3,8 +3,8 @@
 #include "run-options.h"
 
 #include "run-time.h"
+#include "units.h"
 
-#include <ctype.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define NO_TIMEOUT (UINT64_MAX / 4)
@@ -153,35 +152,9 @@ static int out_of_memory(void)
 	return STATUS_HOST_FAILED;
 }
 
-/* A whole number with one of the units behind it. Returns whether it fits 64 bits. */
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static bool parse_with_unit(const char *text, const struct unit *units, uint64_t *value)
-{
-	uint64_t number;
-	char *end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return false;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno != 0)
-		return false;
-	for (; units->name != NULL; units++)
-		if (strcasecmp(end, units->name) == 0)
-			return !__builtin_mul_overflow(number, units->factor, value);
-	return false;
-}
-
 static int parse_size(const char *option, const char *text, uint64_t *size)
 {
-	static const struct unit units[] = {
-		{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
-
-	if (!parse_with_unit(text, units, size) || *size == 0)
+	if (!units_size(text, size) || *size == 0)
 		return usage_error("--%s %s: not a size", option, text);
 	return -1;
 }
@@ -200,11 +173,9 @@ static int parse_memory(struct run_options *options, const char *text)
 
 static int parse_timeout(struct run_options *options, const char *text)
 {
-	static const struct unit units[] = {
-		{"", 1000000000}, {"s", 1000000000}, {"ms", 1000000}, {"m", 60000000000}, {NULL, 0}};
 	uint64_t time;
 
-	if (!parse_with_unit(text, units, &time) || time > NO_TIMEOUT)
+	if (!units_duration(text, &time) || time > NO_TIMEOUT)
 		return usage_error("--timeout %s: not a duration", text);
 	if (time == 0)
 		time = NO_TIMEOUT;
@@ -223,21 +194,18 @@ static int parse_fake_time(struct run_options *options, const char *text)
 
 static int parse_fake_step(struct run_options *options, const char *text)
 {
-	static const struct unit units[] = {
-		{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {NULL, 0}};
 	uint64_t *step = &options->sandbox.clock_step_ns;
 
-	if (!parse_with_unit(text, units, step) || *step > 1000000000)
+	if (!units_exact_duration(text, step) || *step > 1000000000)
 		return usage_error("--fake-step %s: not a duration up to 1s", text);
 	return -1;
 }
 
 static int parse_repeat(struct run_options *options, const char *text)
 {
-	static const struct unit units[] = {{"", 1}, {NULL, 0}};
 	uint64_t count;
 
-	if (!parse_with_unit(text, units, &count) || count == 0 || count > ULONG_MAX)
+	if (!units_number(text, &count) || count == 0 || count > ULONG_MAX)
 		return usage_error("--repeat %s: not a number above 0", text);
 	options->repeat = (unsigned long)count;
 	return -1;

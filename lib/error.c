@@ -2,6 +2,7 @@
 /* Error details; see error.h. */
 #include "error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,4 +24,10 @@ int error_set(struct kvmsb_error *error, int code, const char *format, ...)
 	error->code = code;
 	snprintf(error->detail, room, "%s", text);
 	return code;
+}
+
+int error_set_size(struct kvmsb_error *error, int code, const char *what)
+{
+	return error_set(error, code, "%s.size: %s", what,
+	                 code == -E2BIG ? "a newer library is needed for what is set" : "too small");
 }

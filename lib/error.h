@@ -15,4 +15,7 @@
 __attribute__((format(printf, 3, 4))) int error_set(struct kvmsb_error *error, int code,
                                                     const char *format, ...);
 
+/* A struct of the host's, `what`, could not be copied in (sized.h): -EINVAL, -E2BIG. Returns code. */
+int error_set_size(struct kvmsb_error *error, int code, const char *what);
+
 #endif

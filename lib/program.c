@@ -203,9 +203,7 @@ static int copy_policy(struct kvmsb_policy *own, const struct kvmsb_policy *thei
 
 	if (result == 0)
 		return 0;
-	return error_set(error, result, "options.policy.size: %s",
-	                 result == -E2BIG ? "a newer library is needed for what is set"
-	                                  : "too small");
+	return error_set_size(error, result, "options.policy");
 }
 
 /* Files of memfd_create(2) need no /tmp. */
@@ -281,9 +279,7 @@ int program_create(struct program **out, const struct kvmsb_options *options,
 	result = sized_copy_in(&program->options, sizeof(program->options),
 	                       SIZE_THROUGH(struct kvmsb_options, vcpu_queue_limit), options);
 	if (result < 0)
-		error_set(error, result, "options.size: %s",
-		          result == -E2BIG ? "a newer library is needed for what is set"
-		                           : "too small");
+		error_set_size(error, result, "options");
 	else
 		result = build(program, error);
 	if (result < 0) {

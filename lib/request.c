@@ -16,9 +16,6 @@
 
 #define KNOWN_FLAGS (KVMSB_HTTP_WARM_UP | KVMSB_HTTP_BODY_STREAMED | KVMSB_HTTP_NO_ON_ERROR)
 
-#define STATUS_FIRST 200
-#define STATUS_LAST 599
-
 /* ---- Entering the guest ---- */
 
 bool delivery_is_answered(const struct delivery *delivery)
@@ -206,13 +203,14 @@ static int ask_for_page(struct delivery *delivery, const char *text, char **cont
                         struct http_content *content)
 {
 	const struct kvmsb_http_ops *ops = &delivery->sandbox->hypercalls.config->ops;
-	const struct kvmsb_http_context context = sandbox_http_context(delivery->sandbox);
+	const struct kvmsb_http_context context = hypercalls_context(&delivery->sandbox->hypercalls,
+	                                                             delivery->sandbox);
 	struct iovec body = {0};
 	const char *type = "";
 	void *copy;
 	int status = ops->error_page != NULL ? ops->error_page(&context, text, &type, &body) : 0;
 
-	if (delivery->sandbox->doomed || status < STATUS_FIRST || status > STATUS_LAST)
+	if (delivery->sandbox->doomed || !exchange_status_is_legal(status))
 		return 0;
 	if (type != NULL && type[0] != '\0' && field_value_is_legal(type, strlen(type)))
 		*content_type = strdup(type);
@@ -304,20 +302,26 @@ static bool has_body(const struct kvmsb_http_request *request)
 }
 
 /* A copy: the guest may change its fields before the last of its functions is called. */
-static char *copy_content_type(const struct delivery *delivery)
+static int set_content_type(struct delivery *delivery)
 {
 	static const char name[] = "Content-Type";
 	const struct fields *fields = &delivery_exchange(delivery)->request_fields;
 	const char *value = delivery->request.content_type;
-	size_t position = fields_find(fields, name, sizeof(name) - 1);
+	size_t position;
 
+	delivery->content_type = "";
 	if (!delivery->has_body)
-		return strdup("");
+		return 0;
+	position = fields_find(fields, name, sizeof(name) - 1);
 	if (value == NULL && position < fields->count) {
 		value = fields->field[position].text + sizeof(name);
 		value += strspn(value, " \t");
 	}
-	return strdup(value != NULL ? value : "");
+	delivery->own_content_type = strdup(value != NULL ? value : "");
+	delivery->content_type = delivery->own_content_type;
+	return delivery->content_type != NULL
+	               ? 0
+	               : sandbox_fail(delivery->sandbox, -ENOMEM, "out of memory");
 }
 
 static int begin(struct delivery *delivery, const struct kvmsb_http_request *theirs)
@@ -339,8 +343,7 @@ static int begin(struct delivery *delivery, const struct kvmsb_http_request *the
 	result = hypercalls_begin(&sandbox->hypercalls, request);
 	if (result < 0)
 		return sandbox_fail(sandbox, result, "request: %s", strerror(-result));
-	delivery->content_type = copy_content_type(delivery);
-	return delivery->content_type != NULL ? 0 : sandbox_fail(sandbox, -ENOMEM, "out of memory");
+	return set_content_type(delivery);
 }
 
 static int serve(struct delivery *delivery)
@@ -372,7 +375,7 @@ int kvmsb_request(struct kvmsb *sandbox, const struct kvmsb_http_request *theirs
 	if (failed < 0)
 		return failed;
 	failed = serve(&delivery);
-	free(delivery.content_type);
+	free(delivery.own_content_type);
 	if (failed < 0)
 		sandbox_end_exchange(sandbox);
 	/* Its memory goes with the sandbox: a doomed one has none to give. */

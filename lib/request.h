@@ -24,7 +24,8 @@
 struct delivery {
 	struct kvmsb *sandbox;
 	struct kvmsb_http_request request; /* complete: no NULL where a text belongs */
-	char *content_type;         /* owned */
+	const char *content_type;   /* "" without a body */
+	char *own_content_type;     /* owned; NULL without a body */
 	bool has_body;
 	uint64_t body, body_length; /* in the guest; body 0: there is none, or it was streamed */
 	int (*handle)(struct delivery *); /* the way that the program has for it */

@@ -41,7 +41,7 @@ static struct source source_of(struct delivery *delivery)
 static int64_t ask(struct source *source, void *buffer, size_t size)
 {
 	struct kvmsb *sandbox = source->delivery->sandbox;
-	const struct kvmsb_http_context context = sandbox_http_context(sandbox);
+	const struct kvmsb_http_context context = hypercalls_context(&sandbox->hypercalls, sandbox);
 	int64_t length = sandbox->hypercalls.config->ops.body_read(&context, buffer, size);
 
 	if (sandbox->doomed)

@@ -4,6 +4,7 @@
  * main(), or the function that a program has for that.
  */
 #include "call.h"
+#include "http/socket_event.h"
 #include "request_loop.h"
 #include "sized.h"
 #include "util.h"
@@ -12,16 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENTS_MAXIMUM 32u
 #define DATA_MAXIMUM ((size_t)1 << 20)
-
-/* struct kvm_socket_event. */
-struct guest_event {
-	int32_t descriptor, kind;
-	uint64_t remote, argument;
-	uint64_t data, data_length;
-};
-_Static_assert(sizeof(struct guest_event) == 40, "the guest's layout");
 
 static const char *text_of(const char *text)
 {
@@ -30,7 +22,7 @@ static const char *text_of(const char *text)
 
 static uint64_t size_of(const struct kvmsb_socket_event *events, size_t count)
 {
-	uint64_t size = count * sizeof(struct guest_event);
+	uint64_t size = count * sizeof(struct socket_event);
 
 	for (size_t i = 0; i < count; i++)
 		size += strlen(text_of(events[i].remote)) + strlen(text_of(events[i].argument)) +
@@ -56,15 +48,15 @@ static void fill(struct loop_inputs *inputs, const struct kvmsb_socket_event *ev
 	for (size_t i = 0; i < count; i++) {
 		const struct kvmsb_socket_event *event = &events[i];
 		const char *remote = text_of(event->remote), *argument = text_of(event->argument);
-		const struct guest_event copy = {
+		const struct socket_event copy = {
 			.descriptor = event->descriptor,
-			.kind = event->kind,
+			.event = event->kind,
 			.remote = add(inputs, &used, remote, strlen(remote) + 1),
 			.argument = add(inputs, &used, argument, strlen(argument) + 1),
 			.data = event->data_length > 0
 		                        ? add(inputs, &used, event->data, event->data_length)
 		                        : 0,
-			.data_length = event->data_length,
+			.length = event->data_length,
 		};
 
 		memcpy((uint8_t *)inputs->block + i * sizeof(copy), &copy, sizeof(copy));
@@ -75,7 +67,7 @@ static void fill(struct loop_inputs *inputs, const struct kvmsb_socket_event *ev
 static int give_events(struct kvmsb *sandbox, const struct kvmsb_socket_event *events, size_t count)
 {
 	struct loop_inputs inputs = {.size = size_of(events, count),
-	                             .head = count * sizeof(struct guest_event),
+	                             .head = count * sizeof(struct socket_event),
 	                             .value = count};
 	int failed = loop_make_inputs(sandbox, &inputs);
 
@@ -124,7 +116,7 @@ int kvmsb_socket_events(struct kvmsb *sandbox, const struct kvmsb_socket_event *
 
 	if (failed < 0)
 		return failed;
-	count = min_u64(count, EVENTS_MAXIMUM);
+	count = min_u64(count, SOCKET_EVENTS_MAXIMUM);
 	failed = check_events(sandbox, events, count);
 	if (failed < 0)
 		return failed;

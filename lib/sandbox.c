@@ -7,7 +7,6 @@
 #include "sandbox.h"
 
 #include "error.h"
-#include "http/exchange.h"
 #include "linux/exec.h"
 #include "linux/mm.h"
 #include "linux/mm_check.h"
@@ -215,18 +214,6 @@ int kvmsb_create(struct kvmsb **out, const struct kvmsb_options *options, struct
 destroy:
 	release(sandbox);
 	return result;
-}
-
-struct kvmsb_http_context sandbox_http_context(struct kvmsb *sandbox)
-{
-	const struct http_exchange *exchange = sandbox->hypercalls.exchange;
-
-	return (struct kvmsb_http_context){
-		.size = sizeof(struct kvmsb_http_context),
-		.user = sandbox->hypercalls.config->ops.user,
-		.request_user = exchange != NULL ? exchange->user : NULL,
-		.sandbox = sandbox,
-	};
 }
 
 /* Forks share the area with what is there by then, so that no request has to map one. */

@@ -81,9 +81,6 @@ void sandbox_use(struct kvmsb *sandbox, struct vcpu_context *context);
 /* 0 if a function of the guest may be run in its state; or -errno with its detail. */
 int sandbox_check_callable(struct kvmsb *sandbox);
 
-/* The context of calls of the host's functions for requests (http.h). */
-struct kvmsb_http_context sandbox_http_context(struct kvmsb *sandbox);
-
 /*
  * request_loop.c: main() that has given a response runs on to where it waits,
  * without a request at hand. Returns 0, `result` READY when it waits, or -errno.

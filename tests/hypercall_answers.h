@@ -36,6 +36,22 @@ static inline struct answer call(struct fake_guest *guest, uint32_t number, cons
 	return answer;
 }
 
+static inline struct kvmsb_http_response response_of(struct fake_guest *guest)
+{
+	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
+
+	assert_int_equal(hypercalls_response(&guest->hypercalls, &response), 0);
+	return response;
+}
+
+/* A call with `where`, a text and its length. */
+static inline struct answer text_call(struct fake_guest *guest, uint32_t number, uint64_t where,
+                                      const char *text)
+{
+	fake_rewind(guest);
+	return CALL(guest, number, where, fake_put_text(guest, text), strlen(text));
+}
+
 static inline void assert_value(struct answer answer, uint64_t value)
 {
 	assert_int_equal(answer.action, HYPERCALL_CONTINUE);

@@ -265,21 +265,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct kvmsb_http_response response_of(struct fake_guest *guest)
-{
-	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
-
-	assert_int_equal(hypercalls_response(&guest->hypercalls, &response), 0);
-	return response;
-}
-
-static struct answer text_call(struct fake_guest *guest, uint32_t number, uint64_t where,
-                               const char *text)
-{
-	fake_rewind(guest);
-	return CALL(guest, number, where, fake_put_text(guest, text), strlen(text));
-}
-
 /* ---- Header fields of the host's ---- */
 
 static void test_host_keeps_the_fields(void **state)

@@ -69,21 +69,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct kvmsb_http_response response_of(struct fake_guest *guest)
-{
-	struct kvmsb_http_response response = KVMSB_HTTP_RESPONSE_INIT;
-
-	assert_int_equal(hypercalls_response(&guest->hypercalls, &response), 0);
-	return response;
-}
-
-static struct answer header_call(struct fake_guest *guest, uint32_t number, uint64_t where,
-                                 const char *text)
-{
-	fake_rewind(guest);
-	return CALL(guest, number, where, fake_put_text(guest, text), strlen(text));
-}
-
 /* Looks a field up on a side; "" if there is none. */
 static const char *find(struct fake_guest *guest, uint64_t where, const char *name)
 {
@@ -336,7 +321,7 @@ static void test_append_checks_fields(void **state)
 	uint64_t index = 5;
 
 	for (size_t i = 0; i < ARRAY_SIZE(field_rules); i++) {
-		struct answer answer = header_call(guest, APPEND, 1, field_rules[i].text);
+		struct answer answer = text_call(guest, APPEND, 1, field_rules[i].text);
 
 		if (field_rules[i].refusal == NULL)
 			assert_value(answer, index++);
@@ -356,7 +341,7 @@ static void test_set_checks_fields(void **state)
 		/* Without a colon it is a name, and an empty one is nothing. */
 		if (strchr(text, ':') == NULL)
 			continue;
-		answer = header_call(guest, SET, 1, text);
+		answer = text_call(guest, SET, 1, text);
 		if (field_rules[i].refusal == NULL)
 			assert_int_equal(answer.action, HYPERCALL_CONTINUE);
 		else
@@ -385,8 +370,8 @@ static void test_where_chooses_a_side(void **state)
 	assert_string_equal(find(guest, 0, "host"), "Host: example.org");
 	assert_string_equal(find(guest, 4, "HOST"), "Host: example.org");
 	assert_string_equal(find(guest, 1, "host"), "");
-	assert_value(header_call(guest, APPEND, 5, "A: response"), 5);
-	assert_value(header_call(guest, APPEND, 4, "A: request"), 9);
+	assert_value(text_call(guest, APPEND, 5, "A: response"), 5);
+	assert_value(text_call(guest, APPEND, 4, "A: request"), 9);
 	assert_string_equal(find(guest, 1, "a"), "A: response");
 	assert_string_equal(find(guest, 0, "a"), "A: request");
 	/* It is an int. */
@@ -410,7 +395,7 @@ static void test_wrong_sides_are_denied(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		for (size_t j = 0; j < ARRAY_SIZE(calls); j++)
-			assert_denied(guest, header_call(guest, calls[j], wrong[i].where, "A: b"),
+			assert_denied(guest, text_call(guest, calls[j], wrong[i].where, "A: b"),
 			              wrong[i].text);
 }
 
@@ -420,7 +405,7 @@ static void test_header_calls_need_a_request(void **state)
 	struct fake_guest *guest = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		assert_denied(guest, header_call(guest, calls[i], 1, "A: b"),
+		assert_denied(guest, text_call(guest, calls[i], 1, "A: b"),
 		              "Selected HTTP not available at this time: 1");
 	assert_denied(guest, CALL(guest, METHOD, 0, 0),
 	              "Selected HTTP not available at this time: 4");
@@ -430,11 +415,11 @@ static void test_set_replaces_the_first_of_its_name(void **state)
 {
 	struct fake_guest *guest = *state;
 
-	assert_value(header_call(guest, SET, 0, "ACCEPT: new"), 6);
+	assert_value(text_call(guest, SET, 0, "ACCEPT: new"), 6);
 	assert_string_equal(find(guest, 0, "accept"), "ACCEPT: new");
-	assert_value(header_call(guest, SET, 0, "Fresh: one"), 9);
+	assert_value(text_call(guest, SET, 0, "Fresh: one"), 9);
 	/* The second one is still there. */
-	assert_value(header_call(guest, SET, 0, "accept"), 6);
+	assert_value(text_call(guest, SET, 0, "accept"), 6);
 	assert_string_equal(find(guest, 0, "accept"), "accept: b");
 }
 
@@ -442,12 +427,12 @@ static void test_set_without_colon_unsets(void **state)
 {
 	struct fake_guest *guest = *state;
 
-	assert_value(header_call(guest, SET, 0, "host"), 5);
+	assert_value(text_call(guest, SET, 0, "host"), 5);
 	assert_string_equal(find(guest, 0, "host"), "");
-	assert_value(header_call(guest, SET, 0, "host"), 0);
+	assert_value(text_call(guest, SET, 0, "host"), 0);
 	assert_string_equal(find(guest, 0, "accept"), "Accept: a");
-	assert_value(header_call(guest, SET, 0, ""), 0);
-	assert_denied(guest, header_call(guest, SET, 0, "a b"),
+	assert_value(text_call(guest, SET, 0, ""), 0);
+	assert_denied(guest, text_call(guest, SET, 0, "a b"),
 	              "HTTP header field name had an illegal character");
 }
 
@@ -484,8 +469,8 @@ static void test_odd_keys_find_nothing(void **state)
 	struct fake_guest *guest = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		assert_value(header_call(guest, FIND, 0, keys[i]), 0);
-		assert_value(header_call(guest, SET, 0, keys[i]), 0);
+		assert_value(text_call(guest, FIND, 0, keys[i]), 0);
+		assert_value(text_call(guest, SET, 0, keys[i]), 0);
 	}
 	assert_string_equal(find(guest, 0, "host"), "Host: example.org");
 }
@@ -495,10 +480,10 @@ static void test_find_refuses_what_is_no_name(void **state)
 	struct fake_guest *guest = *state;
 	uint64_t key = fake_put(guest, "ho\0t", 4);
 
-	assert_denied(guest, header_call(guest, FIND, 0, ""), "HTTP header field name was too small");
-	assert_denied(guest, header_call(guest, FIND, 0, "host:"),
+	assert_denied(guest, text_call(guest, FIND, 0, ""), "HTTP header field name was too small");
+	assert_denied(guest, text_call(guest, FIND, 0, "host:"),
 	              "HTTP header field name had an illegal character");
-	assert_denied(guest, header_call(guest, FIND, 0, "ho st"),
+	assert_denied(guest, text_call(guest, FIND, 0, "ho st"),
 	              "HTTP header field name had an illegal character");
 	key = fake_put(guest, "ho\0t", 4);
 	assert_denied(guest, CALL(guest, FIND, 0, key, 4, 0, 0),
@@ -571,16 +556,16 @@ static void test_a_full_list_has_no_room(void **state)
 	struct fake_guest *guest = *state;
 
 	for (uint64_t i = 0; i < FIELDS_MAXIMUM; i++)
-		assert_value(header_call(guest, APPEND, 1, "A: b"), 5 + i);
-	assert_value(header_call(guest, APPEND, 1, "A: b"), NO_ROOM);
+		assert_value(text_call(guest, APPEND, 1, "A: b"), 5 + i);
+	assert_value(text_call(guest, APPEND, 1, "A: b"), NO_ROOM);
 	/* That is said before the field is looked at. */
 	assert_value(CALL(guest, APPEND, 1, 0, UINT64_MAX), NO_ROOM);
-	assert_value(header_call(guest, SET, 1, "New: b"), NO_ROOM);
-	assert_value(header_call(guest, SET, 1, "A: c"), 5);
-	assert_value(header_call(guest, SET, 1, "A"), 5);
-	assert_value(header_call(guest, APPEND, 1, "A: b"), 5 + FIELDS_MAXIMUM - 1);
+	assert_value(text_call(guest, SET, 1, "New: b"), NO_ROOM);
+	assert_value(text_call(guest, SET, 1, "A: c"), 5);
+	assert_value(text_call(guest, SET, 1, "A"), 5);
+	assert_value(text_call(guest, APPEND, 1, "A: b"), 5 + FIELDS_MAXIMUM - 1);
 	/* The other side is a list of its own. */
-	assert_value(header_call(guest, APPEND, 0, "A: b"), 9);
+	assert_value(text_call(guest, APPEND, 0, "A: b"), 9);
 }
 
 static void test_bytes_of_all_fields_are_bounded(void **state)
@@ -657,8 +642,8 @@ static void test_response_has_the_fields_of_its_side(void **state)
 	struct fake_guest *guest = *state;
 	struct kvmsb_http_response response;
 
-	header_call(guest, APPEND, 1, "A: b");
-	header_call(guest, APPEND, 1, "C: d");
+	text_call(guest, APPEND, 1, "A: b");
+	text_call(guest, APPEND, 1, "C: d");
 	assert_no_response(guest);
 	respond_with(guest, (struct response_arguments){.status = 200});
 	response = response_of(guest);
@@ -1048,8 +1033,8 @@ static void test_extra_fields_follow_the_rules_of_set(void **state)
 	struct fake_guest *guest = *state;
 	struct kvmsb_http_response response;
 
-	header_call(guest, APPEND, 1, "a: old");
-	header_call(guest, APPEND, 1, "B: b");
+	text_call(guest, APPEND, 1, "a: old");
+	text_call(guest, APPEND, 1, "B: b");
 	assert_int_equal(respond_with_extra(guest, put_fields(guest, texts, ARRAY_SIZE(texts)),
 	                                    ARRAY_SIZE(texts))
 	                         .action,

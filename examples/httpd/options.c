@@ -3,7 +3,7 @@
 #include "options.h"
 
 #include "fetch.h"
-#include "units.h"
+#include "../units.h"
 
 #include <errno.h>
 #include <getopt.h>

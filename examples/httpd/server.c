@@ -4,7 +4,7 @@
 
 #include "connection.h"
 #include "log.h"
-#include "units.h"
+#include "../units.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -4,7 +4,6 @@
 
 #include "../linux/mm.h"
 #include "../util.h"
-#include "exchange.h"
 #include "layout.h"
 
 #include <errno.h>
@@ -42,14 +41,7 @@ int call_no_memory(struct call *call)
 
 int call_host_begin(struct call *call, struct kvmsb_http_context *context)
 {
-	const struct http_exchange *exchange = call->hypercalls->exchange;
-
-	*context = (struct kvmsb_http_context){
-		.size = sizeof(*context),
-		.user = call->hypercalls->config->ops.user,
-		.request_user = exchange != NULL ? exchange->user : NULL,
-		.sandbox = call->process->sandbox,
-	};
+	*context = hypercalls_context(call->hypercalls, call->process->sandbox);
 	return process_call_begin(call->process);
 }
 
@@ -88,6 +80,16 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
 	if (range_within(address, length, LAYOUT_USER_END))
 		error = guest_write(call->process, address, data, length);
 	return error < 0 ? failed(call, error, "write", address, length) : 0;
+}
+
+int call_pieces(struct call *call, uint64_t address, uint64_t length, struct guest_piece *piece,
+                unsigned maximum, unsigned *count)
+{
+	int error = -EFAULT;
+
+	if (range_within(address, length, LAYOUT_USER_END))
+		error = guest_pieces(call->process, address, length, false, piece, maximum, count);
+	return error < 0 ? failed(call, error, "read", address, length) : 0;
 }
 
 int call_content(struct call *call, uint64_t address, uint64_t length, struct guest_content *content)

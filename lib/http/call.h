@@ -49,8 +49,11 @@ int call_write(struct call *call, uint64_t address, const void *data, uint64_t l
  */
 int call_read_allocated(struct call *call, uint64_t address, uint64_t length, void **data);
 
-/* As call_read(), in place: see guest_content(). */
+/* As call_read(), in place: see guest_content(); guest_pieces(), of a prefix. */
 struct guest_content;
+struct guest_piece;
+int call_pieces(struct call *call, uint64_t address, uint64_t length, struct guest_piece *piece,
+                unsigned maximum, unsigned *count);
 int call_content(struct call *call, uint64_t address, uint64_t length,
                  struct guest_content *content);
 

@@ -20,9 +20,7 @@ static int copy_ops(struct kvmsb_http_ops *own, const struct kvmsb_http_ops *the
 
 	if (result == 0)
 		return 0;
-	return error_set(error, result, "options.http.size: %s",
-	                 result == -E2BIG ? "a newer library is needed for what is set"
-	                                  : "too small");
+	return error_set_size(error, result, "options.http");
 }
 
 /* Functions that work on the same things come together. */

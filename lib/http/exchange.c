@@ -74,6 +74,11 @@ int exchange_create(struct http_exchange **out, const struct kvmsb_http_request 
 	return 0;
 }
 
+bool exchange_status_is_legal(int status)
+{
+	return status >= 200 && status <= 599;
+}
+
 void exchange_destroy(struct http_exchange *exchange)
 {
 	if (exchange == NULL)

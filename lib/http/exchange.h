@@ -60,6 +60,9 @@ struct http_exchange {
  */
 int exchange_create(struct http_exchange **exchange, const struct kvmsb_http_request *request);
 
+/* Whether a response may have it: 200..599. */
+bool exchange_status_is_legal(int status);
+
 /* NULL is allowed. */
 void exchange_destroy(struct http_exchange *exchange);
 

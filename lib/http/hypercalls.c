@@ -120,6 +120,19 @@ void hypercalls_destroy(struct hypercalls *hypercalls)
 	hypercalls->regexes = NULL;
 }
 
+struct kvmsb_http_context hypercalls_context(const struct hypercalls *hypercalls,
+                                             struct kvmsb *sandbox)
+{
+	const struct http_exchange *exchange = hypercalls->exchange;
+
+	return (struct kvmsb_http_context){
+		.size = sizeof(struct kvmsb_http_context),
+		.user = hypercalls->config->ops.user,
+		.request_user = exchange != NULL ? exchange->user : NULL,
+		.sandbox = sandbox,
+	};
+}
+
 int hypercalls_begin(struct hypercalls *hypercalls, const struct kvmsb_http_request *request)
 {
 	hypercalls_end(hypercalls);

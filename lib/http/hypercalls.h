@@ -85,6 +85,10 @@ const char *hypercalls_name(uint32_t number);
  */
 int hypercalls_begin(struct hypercalls *hypercalls, const struct kvmsb_http_request *request);
 
+/* What a function of the host (http.h) is told of whose call it is. */
+struct kvmsb_http_context hypercalls_context(const struct hypercalls *hypercalls,
+                                             struct kvmsb *sandbox);
+
 /* Ends the exchange, if there is one: a call that is no request is next. */
 void hypercalls_end(struct hypercalls *hypercalls);
 

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATUS_FIRST 200
-#define STATUS_LAST 599
 #define CONTENT_TYPE_LIMIT 0x1000u
 #define CONTENT_MAXIMUM ((uint64_t)512 << 20)
 
@@ -52,7 +50,7 @@ struct extra_field {
 static int read_status(struct call *call, int *status)
 {
 	*status = (int16_t)call->arguments[0];
-	if (*status < STATUS_FIRST || *status > STATUS_LAST)
+	if (!exchange_status_is_legal(*status))
 		return call_deny(call, "Invalid HTTP status code returned by program");
 	return 0;
 }

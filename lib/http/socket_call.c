@@ -4,29 +4,19 @@
  * where it lies in the guest's memory.
  */
 #include "call.h"
+#include "socket_event.h"
 
 #include "../linux/mm.h"
 #include "../linux/transfer.h"
 #include "../util.h"
-#include "layout.h"
 
 #include <errno.h>
 #include <sys/uio.h>
 
-#define EVENTS_MAXIMUM 32u
 #define EVENT_WRITABLE 2
 
 /* Most that Linux has as an errno (MAX_ERRNO). */
 #define ERRNO_MAXIMUM 4095
-
-/* struct kvm_socket_event. */
-struct socket_event {
-	int32_t descriptor;
-	int32_t event;
-	uint64_t remote, argument;
-	uint64_t data, length;
-};
-_Static_assert(sizeof(struct socket_event) == 40, "the guest's layout");
 
 /* Pieces of guest memory that cover a prefix of the data, as long as one call of the host's is. */
 static int find_pieces(struct call *call, const struct socket_event *event,
@@ -34,21 +24,15 @@ static int find_pieces(struct call *call, const struct socket_event *event,
 {
 	struct guest_piece found[TRANSFER_PIECES];
 	unsigned found_count;
-	int result = -EFAULT;
+	int result;
 
 	*count = 0;
 	*length = 0;
 	if (event->length == 0)
 		return 0;
-	if (range_within(event->data, event->length, LAYOUT_USER_END))
-		result = guest_pieces(call->process, event->data, event->length, false, found,
-		                      TRANSFER_PIECES, &found_count);
-	if (result == -ENOMEM)
-		return call_no_memory(call);
+	result = call_pieces(call, event->data, event->length, found, TRANSFER_PIECES, &found_count);
 	if (result < 0)
-		return call_deny(call, "readable_page_at: %s: cannot read %llu bytes at %#llx",
-		                 call->name, (unsigned long long)event->length,
-		                 (unsigned long long)event->data);
+		return result;
 	for (unsigned i = 0; i < found_count; i++) {
 		pieces[i] = (struct iovec){found[i].host, found[i].length};
 		*length += found[i].length;
@@ -98,8 +82,8 @@ static int write_event(struct call *call, const struct socket_event *event, uint
 int call_sockets_write(struct call *call)
 {
 	const uint64_t address = call->arguments[0];
-	const uint64_t count = max_u64(1, min_u64(call->arguments[1], EVENTS_MAXIMUM));
-	struct socket_event events[EVENTS_MAXIMUM];
+	const uint64_t count = max_u64(1, min_u64(call->arguments[1], SOCKET_EVENTS_MAXIMUM));
+	struct socket_event events[SOCKET_EVENTS_MAXIMUM];
 	int result = call_read(call, address, events, count * sizeof(events[0]));
 
 	for (uint64_t i = 0; i < count && result == 0; i++)

@@ -95,13 +95,13 @@ NUMBER(EVENT_WRITABLE, SOCKET_WRITABLE);
 #elif defined(PART_SOCKET_EVENTS)
 #include "request_sockets.c"
 
-SIZE(guest_event, kvm_socket_event);
-FIELD(guest_event, descriptor, kvm_socket_event, fd);
-FIELD(guest_event, kind, kvm_socket_event, event);
-FIELD(guest_event, remote, kvm_socket_event, remote);
-FIELD(guest_event, argument, kvm_socket_event, arg);
-FIELD(guest_event, data, kvm_socket_event, data);
-FIELD(guest_event, data_length, kvm_socket_event, data_len);
+SIZE(socket_event, kvm_socket_event);
+FIELD(socket_event, descriptor, kvm_socket_event, fd);
+FIELD(socket_event, event, kvm_socket_event, event);
+FIELD(socket_event, remote, kvm_socket_event, remote);
+FIELD(socket_event, argument, kvm_socket_event, arg);
+FIELD(socket_event, data, kvm_socket_event, data);
+FIELD(socket_event, length, kvm_socket_event, data_len);
 
 #elif defined(PART_TABLE)
 /* Both have such a name. */

@@ -46,6 +46,14 @@ bool units_duration(const char *text, uint64_t *nanoseconds)
 	return parse(text, units, nanoseconds);
 }
 
+bool units_exact_duration(const char *text, uint64_t *nanoseconds)
+{
+	static const struct unit units[] = {
+		{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {NULL, 0}};
+
+	return parse(text, units, nanoseconds);
+}
+
 bool units_number(const char *text, uint64_t *number)
 {
 	static const struct unit units[] = {{"", 1}, {NULL, 0}};
